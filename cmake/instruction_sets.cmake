@@ -1,0 +1,32 @@
+# One kernel source, several instruction sets: each file under a room's cpu/ folder is compiled once per instruction set,
+# as an object library with its own flags and namespace (HEED_ISA). The table of the best one that the processor has is
+# chosen at run time (src/kernels/dispatch.cpp).
+function(heed_add_instruction_sets target)
+  set(sources ${ARGN})
+  if(NOT sources)
+    return()
+  endif()
+  set(names portable)
+  set(flags_portable "")
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+    set(flags_portable -march=x86-64-v2)
+    if(NOT HEED_PORTABLE_ONLY)
+      list(APPEND names avx2 avx512 avx512_bf16)
+      set(flags_avx2 -march=x86-64-v3)
+      set(flags_avx512 -march=x86-64-v4 -mprefer-vector-width=512)
+      set(flags_avx512_bf16 -march=x86-64-v4 -mavx512bf16 -mavx512vnni -mprefer-vector-width=512)
+    endif()
+  endif()
+  foreach(isa IN LISTS names)
+    set(library ${target}_${isa})
+    add_library(${library} OBJECT ${sources})
+    target_include_directories(${library} PRIVATE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
+    # Function and data sections and hidden inlines keep one instruction set's code out of another's (tools/check_symbols).
+    target_compile_options(${library} PRIVATE ${flags_${isa}} -O3 -ffp-contract=off -fno-math-errno -fno-trapping-math
+      -fvisibility=hidden -fvisibility-inlines-hidden -fno-exceptions -fno-rtti)
+    target_compile_definitions(${library} PRIVATE HEED_ISA=${isa} HEED_ISA_IS_${isa}=1)
+    heed_warnings(${library})
+    target_sources(${target} PRIVATE $<TARGET_OBJECTS:${library}>)
+    target_compile_definitions(${target} PRIVATE HEED_HAS_${isa}=1)
+  endforeach()
+endfunction()

@@ -1,0 +1,225 @@
+#pragma once
+// The vector that a kernel is written in: one width per instruction set, the same operators everywhere. Only files under
+// a cpu/ folder include this; they are compiled once per instruction set with HEED_ISA naming the namespace.
+//
+// Vectors are GCC/Clang vector extensions, so + - * / and comparisons are the language's own; what the extensions lack
+// (fused multiply-add, masked loads, reductions, exp, tanh) stands here. Every function is inlined always: nothing of
+// one instruction set may be emitted under a name that another could link to.
+#include <cstdint>
+#include <cstring>
+
+#if defined(HEED_ISA_IS_avx2) || defined(HEED_ISA_IS_avx512) || defined(HEED_ISA_IS_avx512_bf16)
+#include <immintrin.h>
+#endif
+#if defined(HEED_ISA_IS_avx512) || defined(HEED_ISA_IS_avx512_bf16)
+#define HEED_AVX512 1
+#elif defined(HEED_ISA_IS_avx2)
+#define HEED_AVX2 1
+#endif
+#define HEED_INLINE inline __attribute__((always_inline))
+
+namespace heed::HEED_ISA {
+
+#if defined(HEED_AVX512)
+inline constexpr int lanes = 16;
+#elif defined(HEED_AVX2)
+inline constexpr int lanes = 8;
+#else
+inline constexpr int lanes = 4;
+#endif
+
+typedef float F __attribute__((vector_size(4 * lanes)));          ///< floats
+typedef std::int32_t I __attribute__((vector_size(4 * lanes)));   ///< signed integers; also masks (0 or −1)
+typedef std::uint32_t U __attribute__((vector_size(4 * lanes)));  ///< unsigned integers
+typedef std::uint16_t H __attribute__((vector_size(2 * lanes)));  ///< halves: bfloat16 or float16 bits
+
+HEED_INLINE F set1(float value) { return F{} + value; }
+HEED_INLINE I set1_int(std::int32_t value) { return I{} + value; }
+HEED_INLINE U set1_uint(std::uint32_t value) { return U{} + value; }
+HEED_INLINE F zero() { return F{}; }
+HEED_INLINE U iota() {
+  U result;
+  for (int i = 0; i < lanes; ++i) result[i] = static_cast<std::uint32_t>(i);
+  return result;
+}
+HEED_INLINE I as_int(F value) { return (I)value; }
+HEED_INLINE F as_float(I value) { return (F)value; }
+HEED_INLINE F as_float(U value) { return (F)value; }
+
+HEED_INLINE F load(const float* from) {
+  F value;
+  __builtin_memcpy(&value, from, sizeof(F));
+  return value;
+}
+HEED_INLINE void store(float* to, F value) { __builtin_memcpy(to, &value, sizeof(F)); }
+
+/// The first `count` (0 to lanes) elements; the rest are zero. Never reads past them.
+HEED_INLINE F load(const float* from, int count) {
+#if defined(HEED_AVX512)
+  return (F)_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1u), from);
+#elif defined(HEED_AVX2)
+  return (F)_mm256_maskload_ps(from, (__m256i)((I)iota() < set1_int(count)));
+#else
+  F value = zero();
+  for (int i = 0; i < count; ++i) value[i] = from[i];
+  return value;
+#endif
+}
+/// Writes the first `count` elements and nothing past them.
+HEED_INLINE void store(float* to, F value, int count) {
+#if defined(HEED_AVX512)
+  _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1u << count) - 1u), (__m512)value);
+#elif defined(HEED_AVX2)
+  _mm256_maskstore_ps(to, (__m256i)((I)iota() < set1_int(count)), (__m256)value);
+#else
+  for (int i = 0; i < count; ++i) to[i] = value[i];
+#endif
+}
+
+/// bfloat16 is the upper half of a float32.
+HEED_INLINE F from_bfloat16(H bits) { return (F)(__builtin_convertvector(bits, U) << 16); }
+/// Round to nearest, ties to even; NaN stays NaN.
+HEED_INLINE H to_bfloat16(F value) {
+#if defined(HEED_ISA_IS_avx512_bf16)
+  return (H)_mm512_cvtneps_pbh((__m512)value);
+#else
+  const U wide = (U)value;
+  const U rounded = (wide + 0x7fffu + ((wide >> 16) & 1u)) >> 16;
+  const U quiet = (wide >> 16) | 0x40u;
+  const I is_nan = (I)((wide & 0x7fffffffu) > 0x7f800000u);
+  return __builtin_convertvector(((U)is_nan & quiet) | (~(U)is_nan & rounded), H);
+#endif
+}
+HEED_INLINE F load_bfloat16(const std::uint16_t* from) {
+  H bits;
+  __builtin_memcpy(&bits, from, sizeof(H));
+  return from_bfloat16(bits);
+}
+HEED_INLINE F load_bfloat16(const std::uint16_t* from, int count) {
+  H bits{};
+  std::uint16_t buffer[lanes] = {};
+  for (int i = 0; i < count; ++i) buffer[i] = from[i];
+  __builtin_memcpy(&bits, buffer, sizeof(H));
+  return from_bfloat16(bits);
+}
+HEED_INLINE void store_bfloat16(std::uint16_t* to, F value) {
+  const H bits = to_bfloat16(value);
+  __builtin_memcpy(to, &bits, sizeof(H));
+}
+HEED_INLINE void store_bfloat16(std::uint16_t* to, F value, int count) {
+  const H bits = to_bfloat16(value);
+  std::uint16_t buffer[lanes];
+  __builtin_memcpy(buffer, &bits, sizeof(H));
+  for (int i = 0; i < count; ++i) to[i] = buffer[i];
+}
+
+/// a·b + c, rounded once where the instruction set has it.
+HEED_INLINE F fma(F a, F b, F c) {
+#if defined(HEED_AVX512)
+  return (F)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(HEED_AVX2)
+  return (F)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#else
+  return a * b + c;
+#endif
+}
+/// The larger; `b` where either is NaN (as the instruction does it).
+HEED_INLINE F max(F a, F b) {
+#if defined(HEED_AVX512)
+  return (F)_mm512_max_ps((__m512)a, (__m512)b);
+#elif defined(HEED_AVX2)
+  return (F)_mm256_max_ps((__m256)a, (__m256)b);
+#else
+  return a > b ? a : b;
+#endif
+}
+HEED_INLINE F min(F a, F b) {
+#if defined(HEED_AVX512)
+  return (F)_mm512_min_ps((__m512)a, (__m512)b);
+#elif defined(HEED_AVX2)
+  return (F)_mm256_min_ps((__m256)a, (__m256)b);
+#else
+  return a < b ? a : b;
+#endif
+}
+HEED_INLINE F sqrt(F a) {
+#if defined(HEED_AVX512)
+  return (F)_mm512_sqrt_ps((__m512)a);
+#elif defined(HEED_AVX2)
+  return (F)_mm256_sqrt_ps((__m256)a);
+#else
+  for (int i = 0; i < lanes; ++i) a[i] = __builtin_sqrtf(a[i]);
+  return a;
+#endif
+}
+/// mask ? a : b, lane by lane; mask lanes are 0 or −1 (what a comparison gives).
+HEED_INLINE F select(I mask, F a, F b) { return mask ? a : b; }
+HEED_INLINE F absolute(F a) { return (F)((U)a & 0x7fffffffu); }
+HEED_INLINE F copy_sign(F magnitude, F sign) { return (F)(((U)magnitude & 0x7fffffffu) | ((U)sign & 0x80000000u)); }
+
+/// The sum of all lanes, pairwise: the order is fixed, so the bits are.
+HEED_INLINE float reduce_add(F a) {
+  float lane[lanes];
+  __builtin_memcpy(lane, &a, sizeof(F));
+  for (int half = lanes / 2; half > 0; half /= 2)
+    for (int i = 0; i < half; ++i) lane[i] += lane[i + half];
+  return lane[0];
+}
+HEED_INLINE float reduce_max(F a) {
+  float lane[lanes];
+  __builtin_memcpy(lane, &a, sizeof(F));
+  for (int half = lanes / 2; half > 0; half /= 2)
+    for (int i = 0; i < half; ++i) lane[i] = lane[i] > lane[i + half] ? lane[i] : lane[i + half];
+  return lane[0];
+}
+
+/// 2^x for x in [−126, 127]; below, 0 is approached and reached at −127. Error about 1 unit in the last place.
+HEED_INLINE F exp2(F x) {
+  x = max(x, set1(-127.0f));
+  x = min(x, set1(127.99999f));
+  const F magic = set1(12582912.0f);  // 1.5·2²³: adding it rounds to the nearest integer, which then lies in the low bits
+  const F shifted = x + magic;
+  const F fraction = x - (shifted - magic);  // [−0.5, 0.5]
+  // Polynomial of 2^f on [−0.5, 0.5], degree 6: the coefficients of Cephes' exp2f (Moshier 1992).
+  F p = set1(1.535336188319500e-4f);
+  p = fma(p, fraction, set1(1.339887440266574e-3f));
+  p = fma(p, fraction, set1(9.618437357674640e-3f));
+  p = fma(p, fraction, set1(5.550332471162809e-2f));
+  p = fma(p, fraction, set1(2.402264791363012e-1f));
+  p = fma(p, fraction, set1(6.931472028550421e-1f));
+  p = fma(p, fraction, set1(1.0f));
+  const I exponent = (as_int(shifted) - as_int(magic)) << 23;
+  const F scaled = as_float(as_int(p) + exponent);
+  return select(x <= set1(-126.5f), zero(), scaled);
+}
+/// e^x; 0 below about −87.3, the largest finite power of two's reach above 88.7. NaN gives NaN or a finite number.
+HEED_INLINE F exp(F x) { return exp2(x * set1(1.44269504088896f)); }
+
+/// Hyperbolic tangent, relative error about 3e-7: an odd polynomial near 0, 1 − 2/(e^{2x}+1) elsewhere.
+HEED_INLINE F tanh(F x) {
+  const F magnitude = min(absolute(x), set1(10.0f));
+  const F e = exp2(magnitude * set1(2.88539008177793f));
+  const F far = set1(1.0f) - set1(2.0f) / (e + set1(1.0f));
+  const F square = x * x;  // Cephes' range: |x| < 0.625
+  F p = set1(-5.70498872745e-3f);
+  p = fma(p, square, set1(2.06390887954e-2f));
+  p = fma(p, square, set1(-5.37397155531e-2f));
+  p = fma(p, square, set1(1.33314422036e-1f));
+  p = fma(p, square, set1(-3.33332819422e-1f));
+  const F near = fma(p * square, x, x);
+  return select(absolute(x) < set1(0.625f), near, copy_sign(far, x));
+}
+
+/// Error function, absolute error about 1.5e-7 (Abramowitz & Stegun 1964, 7.1.26, with the exponential above).
+HEED_INLINE F erf(F x) {
+  const F magnitude = absolute(x);
+  const F t = set1(1.0f) / fma(set1(0.3275911f), magnitude, set1(1.0f));
+  F p = set1(1.061405429f);
+  p = fma(p, t, set1(-1.453152027f));
+  p = fma(p, t, set1(1.421413741f));
+  p = fma(p, t, set1(-0.284496736f));
+  p = fma(p, t, set1(0.254829592f));
+  return copy_sign(set1(1.0f) - p * t * exp(zero() - magnitude * magnitude), x);
+}
+
+}  // namespace heed::HEED_ISA
