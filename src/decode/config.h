@@ -1,0 +1,41 @@
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace heed {
+
+/// The recipe's [generation]: how text is made when `heed run` is not told otherwise.
+struct GenerationConfig {
+  std::int64_t beams = 1;
+  double length_penalty = 1.0;
+  bool sample = false;
+  double temperature = 1.0;
+  std::int64_t top_k = 0;
+  double top_p = 1.0;
+  double min_p = 0.0;
+  double repetition_penalty = 1.0;
+  std::int64_t max_tokens = 256;
+  double max_length_ratio = 2.0;
+  std::vector<std::string> stop;
+  std::uint64_t seed = 1;
+  std::int64_t batch_tokens = 2048;
+
+  static void fields(auto& self, auto&& f) {
+    f("beams", self.beams, "beam search with so many hypotheses; 1: greedy or sampled");
+    f("length_penalty", self.length_penalty, "beam search: scores are divided by length^penalty");
+    f("sample", self.sample, "draw the next token; false: take the likeliest");
+    f("temperature", self.temperature, "sampling: logits are divided by it; 0 is greedy");
+    f("top_k", self.top_k, "sampling: only the k likeliest; 0: all");
+    f("top_p", self.top_p, "sampling: only the likeliest that together have this probability (Holtzman et al. 2020)");
+    f("min_p", self.min_p, "sampling: only tokens at least this share as likely as the likeliest");
+    f("repetition_penalty", self.repetition_penalty, "logits of tokens already there are divided (or multiplied) by it (Keskar et al. 2019)");
+    f("max_tokens", self.max_tokens, "longest answer in tokens");
+    f("max_length_ratio", self.max_length_ratio, "translation: longest answer as a multiple of the source's tokens, plus 10");
+    f("stop", self.stop, "strings at which an answer ends (they are cut off)");
+    f("seed", self.seed, "of sampling");
+    f("batch_tokens", self.batch_tokens, "whole files are answered in batches of about so many tokens");
+  }
+};
+
+}  // namespace heed

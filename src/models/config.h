@@ -1,0 +1,73 @@
+#pragma once
+#include <cstdint>
+#include <string>
+
+namespace heed {
+
+/// The recipe's [model]: a Transformer of any of the usual layouts. A family (BERT, GPT-2, Llama, Marian, T5, …) is such a
+/// configuration.
+struct ModelConfig {
+  std::string kind = "decoder";
+  std::int64_t width = 256;
+  std::int64_t heads = 4;
+  std::int64_t key_value_heads = 0;
+  std::int64_t head_width = 0;
+  std::int64_t layers = 4;
+  std::int64_t decoder_layers = 0;
+  std::int64_t feed_forward = 0;
+  std::string activation = "gelu";
+  bool gated = false;
+  std::string norm = "layer";
+  std::string norm_place = "pre";
+  double epsilon = 1e-5;
+  bool bias = true;
+  std::string position = "sinusoidal";
+  double rotary_base = 10000.0;
+  std::int64_t relative_buckets = 32;
+  std::int64_t relative_distance = 128;
+  std::int64_t context = 512;
+  std::int64_t window = 0;
+  bool embedding_scale = false;
+  bool embedding_norm = false;
+  std::string tied = "output";
+  double dropout = 0.1;
+  double attention_dropout = -1.0;
+  double embedding_dropout = -1.0;
+  double activation_dropout = 0.0;
+  std::string pooling = "mean";
+  bool final_norm = true;
+
+  static void fields(auto& self, auto&& f) {
+    f("kind", self.kind, "decoder (language model), encoder (classifier), or encoder-decoder");
+    f("width", self.width, "d_model");
+    f("heads", self.heads, "attention heads");
+    f("key_value_heads", self.key_value_heads, "heads of keys and values, each shared by a group of heads; 0: as heads");
+    f("head_width", self.head_width, "width of a head; 0: width / heads");
+    f("layers", self.layers, "layers; encoder-decoder: of the encoder");
+    f("decoder_layers", self.decoder_layers, "encoder-decoder: layers of the decoder; 0: as layers");
+    f("feed_forward", self.feed_forward, "inner width of the feed-forward network; 0: 4 x width");
+    f("activation", self.activation, "relu, gelu, gelu_tanh or silu");
+    f("gated", self.gated, "gated feed-forward network: act(gate(x)) * up(x) (GEGLU, SwiGLU)");
+    f("norm", self.norm, "layer (LayerNorm) or rms (RMSNorm)");
+    f("norm_place", self.norm_place, "pre (before each sublayer) or post (after each residual sum)");
+    f("epsilon", self.epsilon, "added to the norms' variance");
+    f("bias", self.bias, "biases in linear layers and layer norms");
+    f("position", self.position, "sinusoidal, learned, rotary, alibi, t5 (relative buckets) or none");
+    f("rotary_base", self.rotary_base, "rotary: the base of the wavelengths");
+    f("relative_buckets", self.relative_buckets, "t5: number of buckets");
+    f("relative_distance", self.relative_distance, "t5: distance from which one bucket serves all");
+    f("context", self.context, "longest sequence in tokens");
+    f("window", self.window, "self-attention sees only this many positions to each side; 0: all");
+    f("embedding_scale", self.embedding_scale, "multiply embeddings by sqrt(width)");
+    f("embedding_norm", self.embedding_norm, "normalise the embedded input (BERT)");
+    f("tied", self.tied, "none, output (the output projection is the target's embedding), all (the source's too)");
+    f("dropout", self.dropout, "rate after each sublayer");
+    f("attention_dropout", self.attention_dropout, "rate in attention weights; -1: as dropout");
+    f("embedding_dropout", self.embedding_dropout, "rate on the embedded input; -1: as dropout");
+    f("activation_dropout", self.activation_dropout, "rate inside the feed-forward network");
+    f("pooling", self.pooling, "classification: mean, first, max or attention (one learned query) over the tokens");
+    f("final_norm", self.final_norm, "pre-norm: a norm after the last layer");
+  }
+};
+
+}  // namespace heed

@@ -1,0 +1,69 @@
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace heed {
+
+/// The recipe's [training].
+struct TrainingConfig {
+  std::string optimizer = "adamw";
+  double rate = 1e-3;
+  std::string schedule = "cosine";
+  std::int64_t warmup = 0;
+  double final_rate = 0.0;
+  double beta1 = 0.9, beta2 = 0.999, adam_epsilon = 1e-8;
+  double momentum = 0.0;
+  double weight_decay = 0.01;
+  double clip = 1.0;
+  double label_smoothing = 0.0;
+  std::int64_t steps = 0;
+  double epochs = 0.0;
+  double minutes = 0.0;
+  std::int64_t validate_every = 0;
+  std::int64_t validate_examples = 0;
+  std::int64_t patience = 0;
+  std::string best_by = "loss";
+  std::int64_t checkpoint_every = 0;
+  double checkpoint_minutes = 5.0;
+  std::int64_t average = 0;
+  double average_decay = 0.0;
+  std::int64_t log_every = 50;
+  std::string precision = "auto";
+  std::uint64_t seed = 1;
+  std::string start_from;
+  std::vector<std::string> freeze;
+
+  static void fields(auto& self, auto&& f) {
+    f("optimizer", self.optimizer, "adamw (decoupled decay), adam (decay in the gradient) or sgd");
+    f("rate", self.rate, "peak learning rate");
+    f("schedule", self.schedule, "after the warm-up: cosine, linear, inverse-square-root or constant");
+    f("warmup", self.warmup, "steps over which the rate rises linearly from 0");
+    f("final_rate", self.final_rate, "cosine, linear: the rate at the end, as a share of rate");
+    f("beta1", self.beta1, "Adam: decay of the mean");
+    f("beta2", self.beta2, "Adam: decay of the squares");
+    f("adam_epsilon", self.adam_epsilon, "Adam: epsilon");
+    f("momentum", self.momentum, "SGD: momentum");
+    f("weight_decay", self.weight_decay, "decay of weights (matrices; not of biases and norms)");
+    f("clip", self.clip, "largest norm of the whole gradient; 0: no clipping");
+    f("label_smoothing", self.label_smoothing, "share of the target's probability spread over the vocabulary");
+    f("steps", self.steps, "stop after this many steps; 0: no limit (one of steps, epochs, minutes must be given)");
+    f("epochs", self.epochs, "stop after this many passes over the data");
+    f("minutes", self.minutes, "stop after this many minutes of training, validation not counted; the schedule follows the clock, so runs are then not repeatable bit for bit");
+    f("validate_every", self.validate_every, "steps between validations; 0: once an epoch, and at the end");
+    f("validate_examples", self.validate_examples, "first so many validation examples during training; 0: all");
+    f("patience", self.patience, "stop after so many validations without a better one; 0: never");
+    f("best_by", self.best_by, "what the best checkpoint is chosen by: loss, accuracy, macro_f1 or bleu (greedy)");
+    f("checkpoint_every", self.checkpoint_every, "steps between checkpoints; 0: see checkpoint_minutes");
+    f("checkpoint_minutes", self.checkpoint_minutes, "minutes between checkpoints; 0: only at validations and at the end");
+    f("average", self.average, "the final model is the mean of the weights at the last so many validations; 0: no averaging");
+    f("average_decay", self.average_decay, "validate and save an exponential moving average of the weights with this decay a step; 0: no");
+    f("log_every", self.log_every, "steps between lines of the metrics file");
+    f("precision", self.precision, "auto (bfloat16 where the processor multiplies it faster), float32 or bfloat16");
+    f("seed", self.seed, "everything random follows from it");
+    f("start_from", self.start_from, "a model folder whose weights are taken where name and shape agree");
+    f("freeze", self.freeze, "weights whose name begins so are not trained");
+  }
+};
+
+}  // namespace heed
