@@ -33,7 +33,7 @@ typedef std::int32_t I __attribute__((vector_size(4 * lanes)));   ///< signed in
 typedef std::uint32_t U __attribute__((vector_size(4 * lanes)));  ///< unsigned integers
 typedef std::uint16_t H __attribute__((vector_size(2 * lanes)));  ///< halves: bfloat16 or float16 bits
 
-HEED_INLINE F set1(float value) { return F{} + value; }
+HEED_INLINE F set1(float value) { return value - F{}; }  // not `+`: −0 would become 0, and the addition would stay
 HEED_INLINE I set1_int(std::int32_t value) { return I{} + value; }
 HEED_INLINE U set1_uint(std::uint32_t value) { return U{} + value; }
 HEED_INLINE F zero() { return F{}; }
@@ -90,28 +90,74 @@ HEED_INLINE H to_bfloat16(F value) {
   return __builtin_convertvector(((U)is_nan & quiet) | (~(U)is_nan & rounded), H);
 #endif
 }
-HEED_INLINE F load_bfloat16(const std::uint16_t* from) {
+HEED_INLINE H load_half(const std::uint16_t* from) {
   H bits;
   __builtin_memcpy(&bits, from, sizeof(H));
-  return from_bfloat16(bits);
+  return bits;
 }
-HEED_INLINE F load_bfloat16(const std::uint16_t* from, int count) {
+HEED_INLINE void store_half(std::uint16_t* to, H bits) { __builtin_memcpy(to, &bits, sizeof(H)); }
+/// The first `count` halves; the rest are zero. Never reads past them.
+HEED_INLINE H load_half(const std::uint16_t* from, int count) {
+#if defined(HEED_AVX512)
+  return (H)_mm256_maskz_loadu_epi16(static_cast<__mmask16>((1u << count) - 1u), from);
+#else
   H bits{};
-  std::uint16_t buffer[lanes] = {};
-  for (int i = 0; i < count; ++i) buffer[i] = from[i];
-  __builtin_memcpy(&bits, buffer, sizeof(H));
-  return from_bfloat16(bits);
+  for (int i = 0; i < count; ++i) bits[i] = from[i];
+  return bits;
+#endif
 }
-HEED_INLINE void store_bfloat16(std::uint16_t* to, F value) {
-  const H bits = to_bfloat16(value);
-  __builtin_memcpy(to, &bits, sizeof(H));
+HEED_INLINE void store_half(std::uint16_t* to, H bits, int count) {
+#if defined(HEED_AVX512)
+  _mm256_mask_storeu_epi16(to, static_cast<__mmask16>((1u << count) - 1u), (__m256i)bits);
+#else
+  for (int i = 0; i < count; ++i) to[i] = bits[i];
+#endif
 }
-HEED_INLINE void store_bfloat16(std::uint16_t* to, F value, int count) {
-  const H bits = to_bfloat16(value);
-  std::uint16_t buffer[lanes];
-  __builtin_memcpy(buffer, &bits, sizeof(H));
-  for (int i = 0; i < count; ++i) to[i] = buffer[i];
+HEED_INLINE F load_bfloat16(const std::uint16_t* from) { return from_bfloat16(load_half(from)); }
+HEED_INLINE F load_bfloat16(const std::uint16_t* from, int count) { return from_bfloat16(load_half(from, count)); }
+HEED_INLINE void store_bfloat16(std::uint16_t* to, F value) { store_half(to, to_bfloat16(value)); }
+HEED_INLINE void store_bfloat16(std::uint16_t* to, F value, int count) { store_half(to, to_bfloat16(value), count); }
+
+/// IEEE 754 binary16 to float32: exact.
+HEED_INLINE F from_float16(H bits) {
+#if defined(HEED_AVX512)
+  return (F)_mm512_cvtph_ps((__m256i)bits);
+#elif defined(HEED_AVX2)
+  return (F)_mm256_cvtph_ps((__m128i)bits);
+#else
+  // Exponent and fraction move into place; multiplying by 2^112 mends the bias, for subnormals too. Infinities and NaNs
+  // (exponent all ones) get theirs set.
+  const U wide = __builtin_convertvector(bits, U);
+  const U magnitude = (wide & 0x7fffu) << 13;
+  const F scaled = as_float(magnitude) * set1(0x1p112f);
+  const U special = (U)((I)magnitude >= set1_int(0x0f800000)) & 0x7f800000u;
+  return as_float((U)scaled | special | ((wide & 0x8000u) << 16));
+#endif
 }
+/// Round to nearest, ties to even; too large becomes infinity; NaN stays NaN.
+HEED_INLINE H to_float16(F value) {
+#if defined(HEED_AVX512)
+  return (H)_mm512_cvtps_ph((__m512)value, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+#elif defined(HEED_AVX2)
+  return (H)_mm256_cvtps_ph((__m256)value, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+#else
+  const U bits = (U)value & 0x7fffffffu;
+  const U sign = ((U)value >> 16) & 0x8000u;
+  // Normal results: round by integer addition. Subnormal results: adding 0.5 lets the adder round at 2^−24.
+  const U normal = (bits - (112u << 23) + 0xfffu + ((bits >> 13) & 1u)) >> 13;
+  const U subnormal = (U)(as_float(bits) + set1(0.5f)) - 0x3f000000u;
+  const I large = (I)bits >= set1_int(0x477ff000);
+  const I small = (I)bits < set1_int(113 << 23);
+  const I nan = (I)bits > set1_int(0x7f800000);
+  const U finite = small ? subnormal : normal;
+  const U infinite = nan ? set1_uint(0x7e00u) : set1_uint(0x7c00u);
+  return __builtin_convertvector((large ? infinite : finite) | sign, H);
+#endif
+}
+HEED_INLINE F load_float16(const std::uint16_t* from) { return from_float16(load_half(from)); }
+HEED_INLINE F load_float16(const std::uint16_t* from, int count) { return from_float16(load_half(from, count)); }
+HEED_INLINE void store_float16(std::uint16_t* to, F value) { store_half(to, to_float16(value)); }
+HEED_INLINE void store_float16(std::uint16_t* to, F value, int count) { store_half(to, to_float16(value), count); }
 
 /// a·b + c, rounded once where the instruction set has it.
 HEED_INLINE F fma(F a, F b, F c) {
@@ -159,11 +205,18 @@ HEED_INLINE F copy_sign(F magnitude, F sign) { return (F)(((U)magnitude & 0x7fff
 
 /// The sum of all lanes, pairwise: the order is fixed, so the bits are.
 HEED_INLINE float reduce_add(F a) {
-  float lane[lanes];
-  __builtin_memcpy(lane, &a, sizeof(F));
-  for (int half = lanes / 2; half > 0; half /= 2)
-    for (int i = 0; i < half; ++i) lane[i] += lane[i + half];
-  return lane[0];
+#if defined(HEED_AVX512) || defined(HEED_AVX2)
+#if defined(HEED_AVX512)
+  const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256((__m512)a), _mm512_extractf32x8_ps((__m512)a, 1));
+#else
+  const __m256 eight = (__m256)a;
+#endif
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+#else
+  return (a[0] + a[2]) + (a[1] + a[3]);
+#endif
 }
 HEED_INLINE float reduce_max(F a) {
   float lane[lanes];
