@@ -3,6 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "base/field.h"
+
 namespace heed {
 
 /// The recipe's [generation]: how text is made when `heed run` is not told otherwise.
@@ -21,20 +23,24 @@ struct GenerationConfig {
   std::uint64_t seed = 1;
   std::int64_t batch_tokens = 2048;
 
+  bool operator==(const GenerationConfig&) const = default;
   static void fields(auto& self, auto&& f) {
-    f("beams", self.beams, "beam search with so many hypotheses; 1: greedy or sampled");
-    f("length_penalty", self.length_penalty, "beam search: scores are divided by length^penalty");
+    f("beams", self.beams, "beam search with so many hypotheses; 1: greedy or sampled", at_least(1));
+    f("length_penalty", self.length_penalty, "beam search: scores are divided by length^penalty", at_least(0));
     f("sample", self.sample, "draw the next token; false: take the likeliest");
-    f("temperature", self.temperature, "sampling: logits are divided by it; 0 is greedy");
-    f("top_k", self.top_k, "sampling: only the k likeliest; 0: all");
-    f("top_p", self.top_p, "sampling: only the likeliest that together have this probability (Holtzman et al. 2020)");
-    f("min_p", self.min_p, "sampling: only tokens at least this share as likely as the likeliest");
-    f("repetition_penalty", self.repetition_penalty, "logits of tokens already there are divided (or multiplied) by it (Keskar et al. 2019)");
-    f("max_tokens", self.max_tokens, "longest answer in tokens");
-    f("max_length_ratio", self.max_length_ratio, "translation: longest answer as a multiple of the source's tokens, plus 10");
+    f("temperature", self.temperature, "sampling: logits are divided by it; 0 is greedy", at_least(0));
+    f("top_k", self.top_k, "sampling: only the k likeliest; 0: all", at_least(0));
+    f("top_p", self.top_p, "sampling: only the likeliest that together have this probability (Holtzman et al. 2020)",
+      between(0, 1));
+    f("min_p", self.min_p, "sampling: only tokens at least this share as likely as the likeliest", between(0, 1));
+    f("repetition_penalty", self.repetition_penalty,
+      "logits of tokens already there are divided (or multiplied) by it (Keskar et al. 2019)", above(0));
+    f("max_tokens", self.max_tokens, "longest answer in tokens", at_least(1));
+    f("max_length_ratio", self.max_length_ratio,
+      "translation: longest answer as a multiple of the source's tokens, plus 10", above(0));
     f("stop", self.stop, "strings at which an answer ends (they are cut off)");
     f("seed", self.seed, "of sampling");
-    f("batch_tokens", self.batch_tokens, "whole files are answered in batches of about so many tokens");
+    f("batch_tokens", self.batch_tokens, "whole files are answered in batches of about so many tokens", at_least(1));
   }
 };
 

@@ -2,10 +2,12 @@
 #include <cstdint>
 #include <string>
 
+#include "base/field.h"
+
 namespace heed {
 
-/// The recipe's [model]: a Transformer of any of the usual layouts. A family (BERT, GPT-2, Llama, Marian, T5, …) is such a
-/// configuration.
+/// The recipe's [model]: a Transformer of any of the usual layouts. A family (BERT, GPT-2, Llama, Marian, T5, …) is
+/// such a configuration.
 struct ModelConfig {
   std::string kind = "decoder";
   std::int64_t width = 256;
@@ -37,35 +39,44 @@ struct ModelConfig {
   std::string pooling = "mean";
   bool final_norm = true;
 
+  bool operator==(const ModelConfig&) const = default;
   static void fields(auto& self, auto&& f) {
-    f("kind", self.kind, "decoder (language model), encoder (classifier), or encoder-decoder");
-    f("width", self.width, "d_model");
-    f("heads", self.heads, "attention heads");
-    f("key_value_heads", self.key_value_heads, "heads of keys and values, each shared by a group of heads; 0: as heads");
-    f("head_width", self.head_width, "width of a head; 0: width / heads");
-    f("layers", self.layers, "layers; encoder-decoder: of the encoder");
-    f("decoder_layers", self.decoder_layers, "encoder-decoder: layers of the decoder; 0: as layers");
-    f("feed_forward", self.feed_forward, "inner width of the feed-forward network; 0: 4 x width");
-    f("activation", self.activation, "relu, gelu, gelu_tanh or silu");
+    f("kind", self.kind, "decoder (language model), encoder (classifier), or encoder-decoder",
+      one_of({"decoder", "encoder", "encoder-decoder"}));
+    f("width", self.width, "d_model", at_least(1));
+    f("heads", self.heads, "attention heads", at_least(1));
+    f("key_value_heads", self.key_value_heads, "heads of keys and values, each shared by a group of heads; 0: as heads",
+      at_least(0));
+    f("head_width", self.head_width, "width of a head; 0: width / heads", at_least(0));
+    f("layers", self.layers, "layers; encoder-decoder: of the encoder", at_least(0));
+    f("decoder_layers", self.decoder_layers, "encoder-decoder: layers of the decoder; 0: as layers", at_least(0));
+    f("feed_forward", self.feed_forward, "inner width of the feed-forward network; 0: 4 x width", at_least(0));
+    f("activation", self.activation, "relu, gelu, gelu_tanh or silu", one_of({"relu", "gelu", "gelu_tanh", "silu"}));
     f("gated", self.gated, "gated feed-forward network: act(gate(x)) * up(x) (GEGLU, SwiGLU)");
-    f("norm", self.norm, "layer (LayerNorm) or rms (RMSNorm)");
-    f("norm_place", self.norm_place, "pre (before each sublayer) or post (after each residual sum)");
-    f("epsilon", self.epsilon, "added to the norms' variance");
+    f("norm", self.norm, "layer (LayerNorm) or rms (RMSNorm)", one_of({"layer", "rms"}));
+    f("norm_place", self.norm_place, "pre (before each sublayer) or post (after each residual sum)",
+      one_of({"pre", "post"}));
+    f("epsilon", self.epsilon, "added to the norms' variance", above(0));
     f("bias", self.bias, "biases in linear layers and layer norms");
-    f("position", self.position, "sinusoidal, learned, rotary, alibi, t5 (relative buckets) or none");
-    f("rotary_base", self.rotary_base, "rotary: the base of the wavelengths");
-    f("relative_buckets", self.relative_buckets, "t5: number of buckets");
-    f("relative_distance", self.relative_distance, "t5: distance from which one bucket serves all");
-    f("context", self.context, "longest sequence in tokens");
-    f("window", self.window, "self-attention sees only this many positions to each side; 0: all");
+    f("position", self.position, "sinusoidal, learned, rotary, alibi, t5 (relative buckets) or none",
+      one_of({"sinusoidal", "learned", "rotary", "alibi", "t5", "none"}));
+    f("rotary_base", self.rotary_base, "rotary: the base of the wavelengths", above(1));
+    f("relative_buckets", self.relative_buckets, "t5: number of buckets", at_least(2));
+    f("relative_distance", self.relative_distance, "t5: distance from which one bucket serves all", at_least(2));
+    f("context", self.context, "longest sequence in tokens", at_least(1));
+    f("window", self.window, "self-attention sees only this many positions to each side; 0: all", at_least(0));
     f("embedding_scale", self.embedding_scale, "multiply embeddings by sqrt(width)");
     f("embedding_norm", self.embedding_norm, "normalise the embedded input (BERT)");
-    f("tied", self.tied, "none, output (the output projection is the target's embedding), all (the source's too)");
-    f("dropout", self.dropout, "rate after each sublayer");
-    f("attention_dropout", self.attention_dropout, "rate in attention weights; -1: as dropout");
-    f("embedding_dropout", self.embedding_dropout, "rate on the embedded input; -1: as dropout");
-    f("activation_dropout", self.activation_dropout, "rate inside the feed-forward network");
-    f("pooling", self.pooling, "classification: mean, first, max or attention (one learned query) over the tokens");
+    f("tied", self.tied, "none, output (the output projection is the target's embedding), all (the source's too)",
+      one_of({"none", "output", "all"}));
+    f("dropout", self.dropout, "rate after each sublayer", at_least_below(0, 1));
+    f("attention_dropout", self.attention_dropout, "rate in attention weights; -1: as dropout",
+      at_least_below(0, 1).or_exactly(-1));
+    f("embedding_dropout", self.embedding_dropout, "rate on the embedded input; -1: as dropout",
+      at_least_below(0, 1).or_exactly(-1));
+    f("activation_dropout", self.activation_dropout, "rate inside the feed-forward network", at_least_below(0, 1));
+    f("pooling", self.pooling, "classification: mean, first, max or attention (one learned query) over the tokens",
+      one_of({"mean", "first", "max", "attention"}));
     f("final_norm", self.final_norm, "pre-norm: a norm after the last layer");
   }
 };

@@ -3,6 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "base/field.h"
+
 namespace heed {
 
 /// The recipe's [data]: which files, and how a line becomes an example.
@@ -21,26 +23,38 @@ struct DataConfig {
   bool lowercase = false;
   std::string documents = "stream";
 
+  bool operator==(const DataConfig&) const = default;
   static void fields(auto& self, auto&& f) {
     f("train", self.train, "training files; plain or gzip, relative to the recipe; for translation the source side");
-    f("train_target", self.train_target, "translation: the target side, line by line with train; empty: train is a TSV, CSV or JSON-lines file with both");
+    f("train_target", self.train_target,
+      "translation: the target side, line by line with train; empty: train is a TSV, CSV or JSON-lines file with both");
     f("validation", self.validation, "validation files, like train; empty: see validation_split and validation_every");
     f("validation_target", self.validation_target, "the target side of validation");
     f("test", self.test, "test files, scored once at the end of `heed eval MODEL`; never used in training");
     f("test_target", self.test_target, "the target side of test");
-    f("format", self.format, "auto (by the file's ending), lines, label-lines (\"label text\"), tsv, csv, jsonl");
+    f("format", self.format, "auto (by the file's ending), lines, label-lines (\"label text\"), tsv, csv, jsonl",
+      one_of({"auto", "lines", "label-lines", "tsv", "csv", "jsonl"}));
     f("text_column", self.text_column, "tsv, csv, jsonl: the input's column: a name, or a number from 1");
     f("target_column", self.target_column, "translation in one file: the target's column");
     f("label_column", self.label_column, "classification: the label's column");
     f("header", self.header, "tsv, csv: the first line names the columns");
-    f("validation_split", self.validation_split, "share of the training examples held out, drawn by the seed; language modelling: the last share of the text");
-    f("validation_every", self.validation_every, "hold out every n-th training example instead (the n-th, 2n-th, …); 0: no");
-    f("bad_bytes", self.bad_bytes, "bytes that are not UTF-8: refuse (an error names file, line and column) or replace (by U+FFFD)");
-    f("too_long", self.too_long, "an example longer than max_length: refuse, cut, skip, or split (language modelling)");
-    f("max_length", self.max_length, "longest sequence in tokens; 0: the model's context");
-    f("max_line_bytes", self.max_line_bytes, "a longer line is an error");
+    f("validation_split", self.validation_split,
+      "share of the training examples held out, drawn by the seed; language modelling: the last share of the text",
+      at_least_below(0, 1));
+    f("validation_every", self.validation_every,
+      "hold out every n-th training example instead (the n-th, 2n-th, …); 0: no", at_least(0));
+    f("bad_bytes", self.bad_bytes,
+      "bytes that are not UTF-8: refuse (an error names file, line and column) or replace (by U+FFFD)",
+      one_of({"refuse", "replace"}));
+    f("too_long", self.too_long, "an example longer than max_length: refuse, cut, skip, or split (language modelling)",
+      one_of({"refuse", "cut", "skip", "split"}));
+    f("max_length", self.max_length, "longest sequence in tokens; 0: the model's context", at_least(0));
+    f("max_line_bytes", self.max_line_bytes, "a longer line is an error", at_least(1));
     f("lowercase", self.lowercase, "lower-case the text (ASCII and Latin letters) before the vocabulary sees it");
-    f("documents", self.documents, "language modelling: stream (the text as one stream), lines (each line is a document that ends in the end token; documents are packed but do not see each other)");
+    f("documents", self.documents,
+      "language modelling: stream (the text as one stream), lines (each line is a document that ends in the end token; "
+      "documents are packed but do not see each other)",
+      one_of({"stream", "lines"}));
   }
 };
 
@@ -56,15 +70,23 @@ struct VocabularyConfig {
   std::string normalisation = "nmt_nfkc";
   std::string from;
 
+  bool operator==(const VocabularyConfig&) const = default;
   static void fields(auto& self, auto&& f) {
-    f("kind", self.kind, "character, word (split at white space) or subword (SentencePiece)");
-    f("algorithm", self.algorithm, "subword: bpe (Sennrich et al. 2016) or unigram (Kudo 2018)");
-    f("size", self.size, "most entries, special ones included; the actual number may be smaller");
-    f("min_count", self.min_count, "word, character: rarer entries become the unknown token");
+    f("kind", self.kind, "character, word (split at white space) or subword (SentencePiece)",
+      one_of({"character", "word", "subword"}));
+    f("algorithm", self.algorithm, "subword: bpe (Sennrich et al. 2016) or unigram (Kudo 2018)",
+      one_of({"bpe", "unigram"}));
+    f("size", self.size, "most entries, special ones included; the actual number may be smaller", at_least(1));
+    f("min_count", self.min_count, "word, character: rarer entries become the unknown token", at_least(1));
     f("shared", self.shared, "translation: one vocabulary for both sides");
-    f("character_coverage", self.character_coverage, "subword: share of the characters that get a piece of their own");
-    f("sampling", self.sampling, "subword regularisation in training: BPE dropout's rate, or unigram's smoothing alpha; 0: none");
-    f("normalisation", self.normalisation, "subword: SentencePiece's rule: nmt_nfkc, nfkc, nmt_nfkc_cf, nfkc_cf (case folding), identity");
+    f("character_coverage", self.character_coverage, "subword: share of the characters that get a piece of their own",
+      between(0, 1));
+    f("sampling", self.sampling,
+      "subword regularisation in training: BPE dropout's rate, or unigram's smoothing alpha; 0: none",
+      at_least_below(0, 1));
+    f("normalisation", self.normalisation,
+      "subword: SentencePiece's rule: nmt_nfkc, nfkc, nmt_nfkc_cf, nfkc_cf (case folding), identity",
+      one_of({"nmt_nfkc", "nfkc", "nmt_nfkc_cf", "nfkc_cf", "identity"}));
     f("from", self.from, "take the vocabulary of this model folder instead of making one");
   }
 };
@@ -78,13 +100,17 @@ struct BatchConfig {
   std::int64_t bucket = 64;
   std::int64_t accumulate = 1;
 
+  bool operator==(const BatchConfig&) const = default;
   static void fields(auto& self, auto&& f) {
-    f("tokens", self.tokens, "most tokens a batch (source and target counted, no padding); 0: count sequences instead");
-    f("sequences", self.sequences, "sequences a batch when tokens is 0");
-    f("context", self.context, "language modelling: tokens a training sequence; 0: the model's context");
-    f("order", self.order, "shuffle (every example once an epoch), sequential, or random (language modelling: windows at random places)");
-    f("bucket", self.bucket, "batches sorted together by length after the shuffle; 1: no bucketing");
-    f("accumulate", self.accumulate, "batches whose gradients are added before a step");
+    f("tokens", self.tokens, "most tokens a batch (source and target counted, no padding); 0: count sequences instead",
+      at_least(0));
+    f("sequences", self.sequences, "sequences a batch when tokens is 0", at_least(1));
+    f("context", self.context, "language modelling: tokens a training sequence; 0: the model's context", at_least(0));
+    f("order", self.order,
+      "shuffle (every example once an epoch), sequential, or random (language modelling: windows at random places)",
+      one_of({"shuffle", "sequential", "random"}));
+    f("bucket", self.bucket, "batches sorted together by length after the shuffle; 1: no bucketing", at_least(1));
+    f("accumulate", self.accumulate, "batches whose gradients are added before a step", at_least(1));
   }
 };
 
