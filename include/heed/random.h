@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <numbers>
 #include <numeric>
-#include <span>
 #include <utility>
 #include <vector>
 
@@ -59,9 +58,10 @@ inline float normal(RandomKey key, std::uint64_t index) {
   return static_cast<float>(std::sqrt(-2.0 * std::log(radius)) * std::cos(2.0 * std::numbers::pi * angle));
 }
 
-/// Puts the elements in an order that the key decides, every order equally likely (Fisher & Yates).
-template <class T>
-constexpr void shuffle(RandomKey key, std::span<T> elements) {
+/// Puts the elements (of a vector, array or span) in an order that the key decides, every order equally likely (Fisher
+/// & Yates).
+template <class Elements>
+constexpr void shuffle(RandomKey key, Elements&& elements) {
   for (std::size_t i = elements.size(); i > 1; --i) {
     const auto other = static_cast<std::size_t>(uniform_index(key, i, static_cast<std::int64_t>(i)));
     std::swap(elements[i - 1], elements[other]);
@@ -72,7 +72,7 @@ constexpr void shuffle(RandomKey key, std::span<T> elements) {
 inline std::vector<std::int64_t> permutation(RandomKey key, std::int64_t count) {
   std::vector<std::int64_t> order(static_cast<std::size_t>(count));
   std::iota(order.begin(), order.end(), std::int64_t{0});
-  shuffle(key, std::span(order));
+  shuffle(key, order);
   return order;
 }
 
