@@ -23,8 +23,9 @@ std::int64_t bytes_of(const Shape& shape, DType dtype) {
 // pages, so that zeroing them costs nothing before they are used.
 Storage* heap_storage(std::int64_t bytes) {
   static_assert(sizeof(Storage) <= alignment);
-  const std::int64_t extra = 2 * alignment;
-  void* memory = bytes > INT64_MAX - extra ? nullptr : std::calloc(1, static_cast<std::size_t>(bytes + extra));
+  constexpr std::int64_t extra = 2 * alignment;
+  constexpr std::int64_t address_space = std::int64_t{1} << 47;
+  void* memory = bytes > address_space ? nullptr : std::calloc(1, static_cast<std::size_t>(bytes + extra));
   if (!memory) throw Error("tensor: the system has no {} bytes of memory to give", bytes);
   const auto address = reinterpret_cast<std::uintptr_t>(memory);
   const auto padding = (alignment - address % alignment) % alignment;
