@@ -15,7 +15,7 @@ namespace heed {
 /// What a field of a configuration may hold: the optional last argument of a `fields` visitor. Made by one_of,
 /// at_least, above, between and at_least_below; without one, anything of the field's type is allowed.
 struct Allowed {
-  std::vector<std::string> choices;  ///< of a text; empty: any text
+  std::vector<std::string> choices{};  ///< of a text; empty: any text
   double least = -std::numeric_limits<double>::infinity();
   double most = std::numeric_limits<double>::infinity();
   bool least_itself = true;      ///< is `least` itself allowed?
