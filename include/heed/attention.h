@@ -24,6 +24,7 @@ class Mask {
   Mask() = default;
   explicit Mask(std::shared_ptr<const Node> node) : node_(std::move(node)) {}
   bool everything() const { return !node_; }
+  const Node* node() const { return node_.get(); }
   bool allows(int batch, int head, std::int64_t query, std::int64_t key) const;
   /// What holds for all queries in [query_begin, query_end) and keys in [key_begin, key_end); `partial` when unsure.
   Cover cover(int batch, int head, std::int64_t query_begin, std::int64_t query_end, std::int64_t key_begin,
@@ -129,7 +130,7 @@ Tensor attend(const Tensor& query, const Tensor& key, const Tensor& value, const
 /// the page that both would write is copied at the first write.
 class KeyValueCache {
  public:
-  static constexpr std::int64_t page_rows = 64;
+  static constexpr std::int64_t page_rows = 16;
   KeyValueCache() = default;
   KeyValueCache(std::int64_t key_width, std::int64_t value_width, DType dtype);
   explicit operator bool() const { return key_width_ > 0; }

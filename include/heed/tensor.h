@@ -42,6 +42,7 @@ struct Storage {
   void (*release)(Storage*) noexcept = nullptr;
   void* owner = nullptr;
   std::atomic<std::int32_t> uses{0};
+  bool read_only = false;  ///< a mapped file: writing through a tensor would be a fault
 };
 
 /// Borrowed elements: rows of `width` dense elements, `row_stride` elements apart. Kernels take views, check nothing and
@@ -98,6 +99,7 @@ class Tensor {
   /// A copy in another type (float32, bfloat16, float16, float64).
   Tensor to(DType dtype) const;
   void fill(float value) const;
+  bool read_only() const { return storage_ && storage_->read_only; }
   /// True when no other tensor shares the storage.
   bool unique() const { return storage_ && storage_->uses.load(std::memory_order_acquire) == 1; }
 

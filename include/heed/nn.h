@@ -1,0 +1,105 @@
+#pragma once
+#include <heed/ops.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace heed {
+
+// Layers: weights and the function that uses them. A layer is const in a pass; `visit` names its weights once, for
+// initialising, loading, saving, optimising and counting alike.
+
+/// y = x·Wᵀ + bias; weight [out, in].
+struct Linear {
+  Weight weight, bias;
+  Linear() = default;
+  /// Weights start uniform in ±sqrt(6/(in + out)) (Glorot & Bengio 2010, eq. 16) unless told otherwise.
+  Linear(std::int64_t in, std::int64_t out, bool with_bias = true);
+  Linear(std::int64_t in, std::int64_t out, bool with_bias, Initial initial);
+  Var operator()(const Var& x, DType result = DType::float32) const;
+  /// residual + the product.
+  Var operator()(const Var& x, const Var& residual) const;
+  static void visit(auto& self, auto&& f) { f("weight", self.weight), f("bias", self.bias); }
+};
+
+/// Rows of a table by id; [entries, width].
+struct Embedding {
+  Weight table;
+  float scale = 1.0f;
+  Embedding() = default;
+  /// Starts normal with deviation `spread`.
+  Embedding(std::int64_t entries, std::int64_t width, float spread, float scale = 1.0f);
+  Var operator()(Pass& pass, std::span<const std::int32_t> ids, SequencesPointer sequences) const;
+  static void visit(auto& self, auto&& f) { f("table", self.table); }
+};
+
+enum class NormKind : unsigned char { layer, rms };
+
+/// LayerNorm or RMSNorm over the last dimension.
+struct Norm {
+  NormKind kind = NormKind::layer;
+  float epsilon = 1e-5f;
+  Weight gain, bias;
+  Norm() = default;
+  Norm(NormKind kind, std::int64_t width, bool with_bias, float epsilon);
+  Var operator()(const Var& x, DType result = DType::float32) const;
+  static void visit(auto& self, auto&& f) { f("gain", self.gain), f("bias", self.bias); }
+};
+
+/// Feed-forward network: down(f(up(x))), or down(f(gate(x))·up(x)) where gate and up are one matrix.
+struct Mlp {
+  Linear up, down;
+  ActivationKind activation = ActivationKind::gelu;
+  bool with_gate = false;
+  float dropout = 0.0f;
+  Mlp() = default;
+  Mlp(std::int64_t width, std::int64_t inner, ActivationKind activation, bool with_gate, bool with_bias, float dropout);
+  /// Without `residual` the network alone, else residual + network.
+  Var operator()(const Var& x, const Var& residual = {}) const;
+  static void visit(auto& self, auto&& f) { f("up", self.up), f("down", self.down); }
+};
+
+/// What a multi-head attention layer is made of.
+struct AttentionShape {
+  std::int64_t width = 0;
+  int heads = 1;
+  int key_value_heads = 1;
+  int head_width = 0;
+  bool bias = true;
+  AttentionSpec spec;
+  int rotated = 0;
+  float rotary_base = 10000.0f;
+  bool alibi = false;
+  int slot = -1;  ///< its place in a State; −1 remembers nothing (an encoder)
+  std::string name;
+};
+
+/// Multi-head self-attention: one product for queries, keys and values (rows in that order), one after it.
+struct SelfAttention {
+  Linear qkv, out;
+  AttentionShape shape;
+  SelfAttention() = default;
+  explicit SelfAttention(AttentionShape shape);
+  /// `relative`: bias by distance, or empty. `residual` is added to the result, unless empty.
+  Var operator()(const Var& x, const Var& relative = {}, const Var& residual = {}) const;
+  static void visit(auto& self, auto&& f) { f("qkv", self.qkv), f("out", self.out); }
+
+ private:
+  Tensor slopes_;
+};
+
+/// Multi-head attention of one side's queries over another side's keys and values.
+struct CrossAttention {
+  Linear query, key_value, out;
+  AttentionShape shape;
+  CrossAttention() = default;
+  explicit CrossAttention(AttentionShape shape);
+  /// memory: the other side's states; empty: what `remember` has put into the pass's states.
+  Var operator()(const Var& x, const Var& memory, const Var& residual = {}) const;
+  /// Projects the memory of each sequence once, into its State's slot.
+  void remember(const Var& memory) const;
+  static void visit(auto& self, auto&& f) { f("query", self.query), f("key_value", self.key_value), f("out", self.out); }
+};
+
+}  // namespace heed

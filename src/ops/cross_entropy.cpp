@@ -1,0 +1,79 @@
+#include "ops/checks.h"
+
+#include <algorithm>
+
+namespace heed {
+
+namespace {
+
+/// Rows of logits held at a time: enough that packing the weight is a small part of the product, at most about 128 MiB.
+std::int64_t chunk_rows(std::int64_t classes) {
+  return std::max<std::int64_t>(64, (std::int64_t{1} << 25) / std::max<std::int64_t>(classes, 1) / 16 * 16);
+}
+
+}  // namespace
+
+Loss cross_entropy(const Var& hidden, const Var& weight, const Var& bias, std::span<const std::int32_t> targets,
+                   float label_smoothing) {
+  const std::int64_t rows = hidden.tokens(), width = hidden.width(), classes = weight.shape()[0];
+  if (weight.width() != width) throw Error("cross_entropy: hidden is {}, weight is {}; weight must be [classes, {}]", hidden.shape(), weight.shape(), width);
+  if (static_cast<std::int64_t>(targets.size()) != rows) throw Error("cross_entropy: {} targets for {} rows", targets.size(), rows);
+  check_vector("cross_entropy", "bias", bias, classes, hidden);
+  for (std::size_t i = 0; i < targets.size(); ++i)
+    if (targets[i] < -1 || targets[i] >= classes)
+      throw Error("cross_entropy: target {} of row {} is outside the {} classes", targets[i], i, classes);
+
+  Pass& pass = hidden.pass();
+  const bool differentiate = pass.recording({&hidden, &weight, &bias});
+  const kernels::Product product = product_of(pass);
+  Gradients gradients = pass.gradients();
+  Tensor dhidden = differentiate && gradients.wanted(hidden) ? pass.tensor({rows, width}) : Tensor();
+  Tensor losses = pass.tensor({3, rows});
+  float* loss = losses.floats();
+  const std::int64_t chunk = std::min(chunk_rows(classes), std::max<std::int64_t>(rows, 1));
+  Tensor logits = pass.tensor({chunk, classes});
+  Tensor rounded = differentiate && product == kernels::Product::bfloat16 ? pass.tensor({chunk, classes}, DType::bfloat16) : Tensor();
+  for (std::int64_t begin = 0; begin < rows; begin += chunk) {
+    const std::int64_t end = std::min(rows, begin + chunk), m = end - begin;
+    const Tensor part = logits.slice(0, m);
+    const View x = hidden.value().slice(begin, end).view();
+    kernels::matmul({.m = m, .n = classes, .k = width, .a = x, .b = weight.value().view(), .b_transposed = true,
+                     .c = part.view(), .bias = floats_or_null(bias), .product = product},
+                    pass.pool());
+    const Tensor gradient = !differentiate ? Tensor() : rounded ? rounded.slice(0, m) : part;
+    kernels::softmax_cross_entropy(part.view(), targets.data() + begin, label_smoothing, differentiate ? gradient.view() : View{},
+                                   loss + begin, loss + rows + begin, loss + 2 * rows + begin, pass.pool());
+    if (!differentiate) continue;
+    if (dhidden)
+      kernels::matmul({.m = m, .n = width, .k = classes, .a = gradient.view(), .b = weight.value().view(),
+                       .c = dhidden.slice(begin, end).view(), .product = product},
+                      pass.pool());
+    if (const auto dw = gradients.to(weight))
+      kernels::matmul({.m = classes, .n = width, .k = m, .a = gradient.view(), .a_transposed = true, .b = x, .c = dw.view,
+                       .accumulate = dw.accumulate, .product = product},
+                      pass.pool());
+    if (const auto db = bias ? gradients.to(bias) : GradientTarget{})
+      kernels::sum_rows(gradient.view(), db.floats(), db.accumulate, pass.pool());
+  }
+
+  Loss result;
+  double sum = 0.0, correct = 0.0;
+  for (std::int64_t i = 0; i < rows; ++i) {
+    result.count += targets[static_cast<std::size_t>(i)] >= 0;
+    sum += loss[i];
+    result.negative_log_likelihood += loss[rows + i];
+    correct += loss[2 * rows + i];
+  }
+  result.correct = static_cast<std::int64_t>(correct);
+  Tensor total = pass.tensor({1});
+  total.floats()[0] = static_cast<float>(sum);
+  result.total = sum;
+  result.sum = pass.record(total, {&hidden, &weight, &bias}, [=](const Tensor& dy, Gradients& d) {
+    // The forward added the weight's gradient for a loss that starts from 1, so nothing else can be started from.
+    if (dy.floats()[0] != 1.0f) throw Error("cross_entropy: backward must start from the loss itself (gradient 1, not {})", dy.floats()[0]);
+    if (dhidden) d.pass_on(hidden, dhidden);
+  });
+  return result;
+}
+
+}  // namespace heed
