@@ -1,0 +1,69 @@
+#pragma once
+#include <heed/nn.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "models/config.h"
+
+namespace heed {
+
+/// How many entries a model's vocabularies have, and classes it tells apart.
+struct ModelSizes {
+  std::int64_t source = 0;   ///< entries of the input's vocabulary (an encoder's)
+  std::int64_t target = 0;   ///< entries of the output's vocabulary (a decoder's)
+  std::int64_t classes = 0;  ///< a classifier's
+  bool operator==(const ModelSizes&) const = default;
+};
+
+/// Rows and sequences of token ids, as a model takes them.
+struct TokenRows {
+  std::span<const std::int32_t> ids;
+  SequencesPointer sequences;
+};
+
+/// A network of any kind, as the rooms below see it: what trains, evaluates, generates and explains runs these same
+/// functions. All of them are const; whatever belongs to a run is in the Pass.
+class Model {
+ public:
+  virtual ~Model() = default;
+  /// Every weight, in one fixed order, a tied one once for each of its names.
+  virtual void visit(const WeightVisitor& visitor) = 0;
+  /// Slots that a State must have.
+  virtual int slots() const = 0;
+  virtual std::int64_t context() const = 0;
+
+  /// Hidden states of the input, one row a token. Encoders and encoder–decoders.
+  virtual Var encode(Pass& pass, const TokenRows& source) const = 0;
+  /// Hidden states of the output so far, from which `output_weight` makes the next token's logits. `memory`: the encoded
+  /// source, or empty (a language model; or what `remember` has left in the states).
+  virtual Var decode(Pass& pass, const TokenRows& target, const Var& memory) const = 0;
+  /// Puts what later passes need of the encoded source into the pass's states.
+  virtual void remember(const Var& memory) const = 0;
+  /// One row a sequence from encoded rows, from which `output_weight` makes the classes' logits.
+  virtual Var summarise(const Var& hidden) const = 0;
+  /// The last projection: [entries or classes, width], and its bias or an empty Var.
+  virtual Var output_weight(Pass& pass) const = 0;
+  virtual Var output_bias(Pass& pass) const = 0;
+
+  /// Distinct weights in visit order.
+  std::vector<std::pair<std::string, Weight>> weights();
+  std::int64_t parameters();
+  /// First values of all weights: the n-th drawn from key.fold(n).
+  void initialise(RandomKey key);
+};
+
+/// Throws Error naming the key of the recipe when the configuration does not fit together.
+std::unique_ptr<Model> make_model(const ModelConfig& config, const ModelSizes& sizes);
+
+/// A row of `heed info`: a layer with its shapes, parameters, and multiply-adds for one token (attention's own at the
+/// given length).
+struct LayerRow {
+  std::string name, kind, shape;
+  std::int64_t parameters = 0;
+  std::int64_t multiply_adds = 0;
+};
+std::vector<LayerRow> layer_table(Model& model, const ModelConfig& config, std::int64_t length);
+
+}  // namespace heed
