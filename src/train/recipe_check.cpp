@@ -1,0 +1,141 @@
+#include <heed/error.h>
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "train/recipe.h"
+#include "train/recipe_keys.h"
+
+namespace heed {
+namespace {
+
+void check_values(const Recipe& recipe) {
+  if (recipe.task.empty())
+    throw Error("task: not given; write task = \"translation\", \"language-model\" or \"classification\"");
+  visit_keys(recipe, [](const std::string& section, const std::string& key, const auto& member, std::string_view,
+                        const Allowed& allowed) {
+    if (const auto wrong = problem(member, allowed)) throw Error("{}: {}", joined(section, key), *wrong);
+  });
+}
+
+void check_model(const Recipe& recipe) {
+  const ModelConfig& model = recipe.model;
+  const std::string kind = recipe.task == "translation"      ? "encoder-decoder"
+                           : recipe.task == "classification" ? "encoder"
+                                                             : "decoder";
+  if (model.kind != kind)
+    throw Error("model.kind: task = \"{}\" needs \"{}\", found \"{}\"", recipe.task, kind, model.kind);
+
+  // Products of three extents then fit in 64 bits, so that sizes can be computed before memory is asked for.
+  const std::int64_t largest = std::int64_t{1} << 20;
+  const std::pair<const char*, std::int64_t> extents[] = {{"model.width", model.width},
+                                                          {"model.heads", model.heads},
+                                                          {"model.head_width", model.head_width},
+                                                          {"model.layers", model.layers},
+                                                          {"model.decoder_layers", model.decoder_layers},
+                                                          {"model.feed_forward", model.feed_forward},
+                                                          {"model.context", model.context},
+                                                          {"vocabulary.size", recipe.vocabulary.size}};
+  for (const auto& [name, extent] : extents)
+    if (extent > largest) throw Error("{}: expected at most {}, found {}", name, largest, extent);
+
+  if (model.head_width == 0 && model.width % model.heads != 0)
+    throw Error("model.width = {} is not divisible by model.heads = {}; change one, or give model.head_width",
+                model.width, model.heads);
+  if (model.key_value_heads > 0 && model.heads % model.key_value_heads != 0)
+    throw Error("model.heads = {} is not divisible by model.key_value_heads = {}; change one (0: as heads)",
+                model.heads, model.key_value_heads);
+  const std::int64_t head_width = model.head_width > 0 ? model.head_width : model.width / model.heads;
+  if (model.position == "rotary" && head_width % 2 != 0)
+    throw Error("model.position = \"rotary\" turns pairs, but a head is {} wide; choose an even model.head_width",
+                head_width);
+  if (model.tied == "all" && recipe.task == "translation" && !recipe.vocabulary.shared)
+    throw Error("model.tied = \"all\" needs one vocabulary; set vocabulary.shared = true, or model.tied = \"output\"");
+}
+
+void check_pair(const char* name, const std::vector<std::string>& source, const std::vector<std::string>& target,
+                const std::string& task) {
+  if (target.empty()) return;
+  if (task != "translation")
+    throw Error("data.{}_target is for task = \"translation\", and the task is \"{}\"; leave it out", name, task);
+  if (source.size() != target.size())
+    throw Error("data.{} has {} files and data.{}_target has {}; each source file needs its target file", name,
+                source.size(), name, target.size());
+}
+
+void check_data(const Recipe& recipe) {
+  const DataConfig& data = recipe.data;
+  if (data.train.empty()) throw Error("data.train: not given; name at least one training file");
+  check_pair("train", data.train, data.train_target, recipe.task);
+  check_pair("validation", data.validation, data.validation_target, recipe.task);
+  check_pair("test", data.test, data.test_target, recipe.task);
+  const bool one_text_a_line = data.format == "lines";
+  if (recipe.task == "translation" && data.train_target.empty() && (one_text_a_line || data.format == "label-lines"))
+    throw Error("data.format = \"{}\" has no target side; give data.train_target, or a tsv, csv or jsonl file",
+                data.format);
+  if (recipe.task == "classification" && one_text_a_line)
+    throw Error("data.format = \"lines\" has no labels; use label-lines, tsv, csv or jsonl");
+  if (recipe.task != "classification" && data.format == "label-lines")
+    throw Error("data.format = \"label-lines\" is for task = \"classification\", and the task is \"{}\"", recipe.task);
+
+  const int ways = !data.validation.empty() + (data.validation_split > 0) + (data.validation_every > 0);
+  if (ways > 1)
+    throw Error("give one of data.validation, data.validation_split and data.validation_every, found {}", ways);
+  if (data.validation_every == 1)
+    throw Error("data.validation_every = 1 holds out every example; choose 2 or more, or 0 for none");
+  if (ways == 0 && recipe.training.patience > 0)
+    throw Error("training.patience = {} needs validations; give data.validation or data.validation_split",
+                recipe.training.patience);
+  if (data.max_length > recipe.model.context)
+    throw Error("data.max_length = {} is longer than model.context = {}; raise the context, or leave max_length at 0",
+                data.max_length, recipe.model.context);
+  if (recipe.vocabulary.kind != "subword" && recipe.vocabulary.sampling > 0)
+    throw Error("vocabulary.sampling is for kind = \"subword\", and the kind is \"{}\"; set it to 0",
+                recipe.vocabulary.kind);
+}
+
+void check_batches(const Recipe& recipe) {
+  const BatchConfig& batch = recipe.batch;
+  if (recipe.task != "language-model") {
+    if (batch.order == "random")
+      throw Error("batch.order = \"random\" is for language modelling; use shuffle or sequential");
+    if (recipe.data.too_long == "split")
+      throw Error("data.too_long = \"split\" is for language modelling; use refuse, cut or skip");
+    return;
+  }
+  if (batch.context > recipe.model.context)
+    throw Error("batch.context = {} is longer than model.context = {}; raise the model's, or leave batch.context at 0",
+                batch.context, recipe.model.context);
+  const std::int64_t context = batch.context > 0 ? batch.context : recipe.model.context;
+  if (batch.tokens > 0 && batch.tokens < context)
+    throw Error("batch.tokens = {} does not hold one sequence of {} tokens; raise it, or lower batch.context",
+                batch.tokens, context);
+}
+
+void check_training(const Recipe& recipe) {
+  const TrainingConfig& training = recipe.training;
+  if (training.steps == 0 && training.epochs == 0 && training.minutes == 0)
+    throw Error("training has no end; give training.steps, training.epochs or training.minutes");
+  const std::string best_by = training.best_by;
+  const std::string needed = best_by == "bleu" ? "translation" : best_by == "loss" ? recipe.task : "classification";
+  if (needed != recipe.task)
+    throw Error("training.best_by = \"{}\" is for task = \"{}\", and the task is \"{}\"; use loss", best_by, needed,
+                recipe.task);
+  if (recipe.generation.sample && recipe.generation.beams > 1)
+    throw Error("generation.beams = {} searches and generation.sample = true draws; choose one",
+                recipe.generation.beams);
+}
+
+}  // namespace
+
+void check(const Recipe& recipe) {
+  check_values(recipe);
+  check_model(recipe);
+  check_data(recipe);
+  check_batches(recipe);
+  check_training(recipe);
+}
+
+}  // namespace heed
