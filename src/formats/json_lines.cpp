@@ -1,0 +1,71 @@
+#include "formats/json_lines.h"
+
+#include <nlohmann/json.hpp>
+
+namespace heed {
+
+namespace {
+
+using nlohmann::json;
+
+/// The value of `key`, or of "b" in the object at "a" for "a.b"; null when there is none.
+const json* find_value(const json& object, const std::string& key) {
+  if (!object.is_object()) return nullptr;
+  if (const auto found = object.find(key); found != object.end()) return &*found;
+  const std::size_t dot = key.find('.');
+  if (dot == std::string::npos) return nullptr;
+  const auto outer = object.find(key.substr(0, dot));
+  return outer == object.end() ? nullptr : find_value(*outer, key.substr(dot + 1));
+}
+
+std::string names_of(const json& object) {
+  std::string names;
+  for (const auto& [name, value] : object.items()) names.append(names.empty() ? "" : ", ").append(name);
+  return names.empty() ? "nothing" : names;
+}
+
+json parse_object(const LineReader& lines, std::string_view text) {
+  try {
+    json object = json::parse(text);
+    if (object.is_object()) return object;
+    throw lines.error("a JSON object {…} was expected, this is a JSON {}", object.type_name());
+  } catch (const json::parse_error& error) {
+    // The library's sentence after its own "[…] parse error at line 1, column 7: ".
+    const std::string_view sentence = error.what();
+    const std::size_t start = sentence.find(": ");
+    throw lines.error("not a JSON object, at byte {} of the line: {}", error.byte,
+                      start == std::string_view::npos ? sentence : sentence.substr(start + 2));
+  }
+}
+
+}  // namespace
+
+JsonLinesReader::JsonLinesReader(const std::filesystem::path& path, std::vector<std::string> keys, LineOptions options,
+                                 FilePlace start)
+    : JsonLinesReader(LineReader(path, options, start), std::move(keys)) {}
+
+JsonLinesReader::JsonLinesReader(LineReader lines, std::vector<std::string> keys)
+    : lines_(std::move(lines)), keys_(std::move(keys)) {}
+
+bool JsonLinesReader::next() {
+  std::string_view text;
+  do {
+    if (!lines_.next(text)) return false;
+  } while (text.find_first_not_of(" \t\r") == std::string_view::npos);
+
+  const json object = parse_object(lines_, text);
+  fields_.clear();
+  for (const std::string& key : keys_) {
+    const json* value = find_value(object, key);
+    if (!value) throw lines_.error("no key \"{}\"; the object has: {}", key, names_of(object));
+    if (!value->is_string() && !value->is_number() && !value->is_boolean())
+      throw lines_.error("key \"{}\" is JSON {}; a string, a number or a boolean was expected", key,
+                         value->type_name());
+    fields_.push_back(value->is_string() ? value->get<std::string>() : value->dump());
+    if (fields_.back().find('\0') != std::string::npos)
+      throw lines_.error("key \"{}\" holds the character U+0000, which is not text", key);
+  }
+  return true;
+}
+
+}  // namespace heed
