@@ -74,6 +74,12 @@ TEST(RecipeText, SuggestsQuotesForABareWord) {
   EXPECT_TRUE(error.ends_with("a text stands in quotes: \"fast\"")) << error;
 }
 
+TEST(RecipeText, RefusesAHeaderThatIsNoName) {
+  for (const char* header : {"[é]", "[=]", "[a.é]", "[[é]]", "[\x01]"})
+    EXPECT_TRUE(error_of([&] { parse_recipe_text(header, "r.toml"); }).starts_with("r.toml, line 1, column "))
+        << header;
+}
+
 TEST(RecipeText, RefusesNestingWithoutEnd) {
   EXPECT_NE(error_of([] { parse_recipe_text("a = " + std::string(100000, '['), "r.toml"); }), "no error");
 }
