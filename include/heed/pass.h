@@ -160,6 +160,8 @@ struct PassOptions {
   WeightGradients* gradients = nullptr;       ///< which weights get gradients; null: none, and no tape is kept for them
   std::vector<State*> states;                 ///< one for each sequence, or none
   Probe* probe = nullptr;
+  /// Called with every operator's result and the weight that was used last before it: for finding where a value went wrong.
+  std::function<void(const Tensor& result, const Weight::Record* last_weight)> watch;
 };
 
 /// One run through a model: borrows the arena and the threads, owns the tape. Models are const and find everything that
@@ -224,6 +226,7 @@ class Pass {
   std::vector<Node> nodes_;
   std::unordered_map<const Weight::Record*, int> weight_nodes_;
   std::uint64_t random_calls_ = 0;
+  const Weight::Record* last_weight_ = nullptr;
 };
 
 }  // namespace heed

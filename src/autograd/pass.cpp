@@ -102,6 +102,7 @@ Var Pass::input(Tensor value, SequencesPointer sequences, bool wants_gradient) {
 
 Var Pass::use(const Weight& weight) {
   if (!weight) throw Error("a layer uses a weight that was never declared");
+  last_weight_ = weight.identity();
   Var x;
   x.value_ = weight.value();
   x.life_ = life_;
@@ -124,6 +125,7 @@ bool Pass::recording(std::initializer_list<const Var*> inputs) const {
 }
 
 Var Pass::record(Tensor y, std::initializer_list<const Var*> inputs, Backward backward) {
+  if (options_.watch) options_.watch(y, last_weight_);
   Var result;
   result.value_ = std::move(y);
   result.life_ = life_;
