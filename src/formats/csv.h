@@ -57,8 +57,9 @@ class CsvReader {
   std::size_t columns_ = 0;   // 0: no record was read yet
   bool first_waits_ = false;  // without a header the first record was read to count its fields, and is given next
   std::vector<std::string> fields_;
-  std::int64_t line_ = 0;         // where the record starts
-  std::int64_t record_byte_ = 0;  //
+  // Where the record starts.
+  std::int64_t line_ = 0;
+  std::int64_t record_byte_ = 0;
 };
 
 }  // namespace heed

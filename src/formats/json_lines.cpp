@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "formats/json_text.h"
+
 namespace heed {
 
 namespace {
@@ -30,11 +32,9 @@ json parse_object(const LineReader& lines, std::string_view text) {
     if (object.is_object()) return object;
     throw lines.error("a JSON object {…} was expected, this is a JSON {}", object.type_name());
   } catch (const json::parse_error& error) {
-    // The library's sentence after its own "[…] parse error at line 1, column 7: ".
-    const std::string_view sentence = error.what();
-    const std::size_t start = sentence.find(": ");
-    throw lines.error("not a JSON object, at byte {} of the line: {}", error.byte,
-                      start == std::string_view::npos ? sentence : sentence.substr(start + 2));
+    throw lines.error("not a JSON object, at byte {} of the line: {}", error.byte, json_reason(error.what()));
+  } catch (const json::exception& error) {  // a number beyond a double
+    throw lines.error("not a JSON object: {}", json_reason(error.what()));
   }
 }
 

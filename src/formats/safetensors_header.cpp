@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "formats/json_text.h"
 #include "formats/safetensors.h"
 #include "formats/safetensors_types.h"
 
@@ -114,10 +115,7 @@ class HeaderBuilder {
   bool number_float(double, const std::string&) { return refuse("a number with a fraction"); }
   bool binary(std::vector<std::uint8_t>&) { return refuse("binary data"); }
   bool parse_error(std::size_t, const std::string&, const nlohmann::json::exception& parser_error) {
-    // The library's sentence after its own "[…] parse error at line 1, column 7: ".
-    const std::string_view sentence = parser_error.what();
-    const std::size_t start = sentence.find(": ");
-    throw error("not JSON: {}", start == std::string_view::npos ? sentence : sentence.substr(start + 2));
+    throw error("not JSON: {}", json_reason(parser_error.what()));
   }
 
  private:

@@ -47,6 +47,7 @@ TEST(JsonLinesReader, ErrorsNameFileLineAndKey) {
   EXPECT_EQ(error("{\"text\": \"a\\u0000\"}"),
             "x.jsonl, line 2: key \"text\" holds the character U+0000, which is not text");
   EXPECT_EQ(error("{\"text\": tru}").substr(0, 59), "x.jsonl, line 2: not a JSON object, at byte 13 of the line:");
+  EXPECT_EQ(error("{\"text\": 1e999}"), "x.jsonl, line 2: not a JSON object: number overflow parsing '1e999'");
   EXPECT_NE(error("{\"text\": \"\\ud800\"}").find("line 2: not a JSON object"), std::string::npos);
 }
 
