@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "formats/utf8.h"
+
 namespace heed {
 namespace {
 
@@ -78,6 +80,14 @@ TEST(RecipeText, RefusesAHeaderThatIsNoName) {
   for (const char* header : {"[é]", "[=]", "[a.é]", "[[é]]", "[\x01]"})
     EXPECT_TRUE(error_of([&] { parse_recipe_text(header, "r.toml"); }).starts_with("r.toml, line 1, column "))
         << header;
+}
+
+TEST(RecipeText, TakesEveryCharacterInTexts) {
+  for (char32_t code = 0x80; code <= 0x10ffff; code += code < 0x11000 ? 1 : 0x101) {
+    const std::string text = to_utf8({&code, 1});
+    const RecipeText recipe = parse_recipe_text("a = \"" + text + "\"", "r.toml");
+    ASSERT_EQ(std::get<std::string>(recipe.entries[0].value), text) << static_cast<std::uint32_t>(code);
+  }
 }
 
 TEST(RecipeText, RefusesNestingWithoutEnd) {
