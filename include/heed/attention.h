@@ -13,8 +13,8 @@ namespace heed {
 
 /// Which keys a query may look at: a value made of primitives joined with &, | and !. It can be printed and compared.
 ///
-/// Positions are absolute: where a sequence continues a cache, its first query stands behind the cached keys. A mask also
-/// answers for whole blocks of positions, so that empty blocks cost nothing and full ones need no test.
+/// Positions are absolute: where a sequence continues a cache, its first query stands behind the cached keys. A mask
+/// also answers for whole blocks of positions, so that empty blocks cost nothing and full ones need no test.
 class Mask {
  public:
   enum class Cover : unsigned char { empty, full, partial };
@@ -52,12 +52,12 @@ Mask operator&(const Mask& a, const Mask& b);
 Mask operator|(const Mask& a, const Mask& b);
 Mask operator!(const Mask& a);
 
-/// What is computed: structure only, no tensors, nothing about how. weights = softmax(score + bias) over the keys that the
-/// mask allows; output = weights · value. A query that may see no key gives 0, gradients 0, log-sum-exp −∞.
+/// What is computed: structure only, no tensors, nothing about how. weights = softmax(score + bias) over the keys that
+/// the mask allows; output = weights · value. A query that may see no key gives 0, gradients 0, log-sum-exp −∞.
 struct AttentionSpec {
-  Mask mask;
+  Mask mask = {};
   /// Multiplies query·key; by default 1/sqrt(head width) (Vaswani et al. 2017, eq. 1).
-  std::optional<float> scale;
+  std::optional<float> scale = {};
   /// score ← cap · tanh(score / cap), before bias and mask; 0 is none.
   float soft_cap = 0.0f;
   /// Share of the weights that is dropped in training; the rest is divided by 1 − dropout.
@@ -88,12 +88,12 @@ struct AttentionSequence {
 struct AttentionProblem {
   AttentionSpec spec;
   int heads = 1;
-  int key_value_heads = 1;  ///< divides heads: a group of heads/key_value_heads query heads shares one
-  int head_width = 0;       ///< of queries and keys
-  int value_width = 0;      ///< a head's
-  View query;               ///< [query rows, heads·head_width], float32 or bfloat16, any row stride
-  DType key_value_dtype = DType::float32;   ///< float32, bfloat16 or float16
-  std::int64_t key_stride = 0;              ///< elements between two keys' rows: [key rows, key_value_heads·head_width]
+  int key_value_heads = 1;                 ///< divides heads: a group of heads/key_value_heads query heads shares one
+  int head_width = 0;                      ///< of queries and keys
+  int value_width = 0;                     ///< a head's
+  View query;                              ///< [query rows, heads·head_width], float32 or bfloat16, any row stride
+  DType key_value_dtype = DType::float32;  ///< float32, bfloat16 or float16
+  std::int64_t key_stride = 0;             ///< elements between two keys' rows: [key rows, key_value_heads·head_width]
   std::int64_t value_stride = 0;
   std::vector<AttentionSequence> sequences;
   /// score += slope[head] · −|query − key| (ALiBi, Press et al. 2022, arXiv:2108.12409), or null.
@@ -106,14 +106,14 @@ struct AttentionProblem {
 };
 
 struct AttentionGradients {
-  View query;                  ///< as the problem's query, float32; null data: not wanted
-  View key, value;             ///< [key rows, key_value_heads·width], float32; written at key_begin
+  View query;       ///< as the problem's query, float32; null data: not wanted
+  View key, value;  ///< [key rows, key_value_heads·width], float32; written at key_begin
   bool accumulate_query = false, accumulate_key = false, accumulate_value = false;
-  float* relative = nullptr;   ///< as relative; always added to
+  float* relative = nullptr;  ///< as relative; always added to
 };
 
-/// output: [query rows, heads·value_width], float32 or bfloat16. log_sum_exp: [heads, query rows] or null; needed by the
-/// backward. Throws Error when widths, heads or spans do not fit.
+/// output: [query rows, heads·value_width], float32 or bfloat16. log_sum_exp: [heads, query rows] or null; needed by
+/// the backward. Throws Error when widths, heads or spans do not fit.
 void attention_forward(const AttentionProblem& problem, View output, float* log_sum_exp, ThreadPool& pool);
 /// Gradients from `doutput` (float32), the forward's output (float32 or bfloat16) and log_sum_exp; the weights are
 /// computed again, block by block.

@@ -1,0 +1,213 @@
+#pragma once
+// What forward and backward share of a block of scores: scores[key][query], a query a lane, in units of log2(e), so
+// that the softmax takes powers of two.
+#include "attention/cpu/rows.h"
+#include "attention/cpu/task.h"
+#include "attention/cpu/tile.h"
+
+namespace heed::HEED_ISA {
+
+using attention::Bands;
+using attention::Head;
+using attention::key_block;
+using attention::padded;
+using attention::query_block;
+
+inline constexpr float log2_e = 1.44269504088896341f, ln_2 = 0.693147180559945309f;
+inline constexpr float infinity = __builtin_inff();
+
+HEED_INLINE int whole_vectors(std::int64_t count) { return static_cast<int>((count + lanes - 1) / lanes * lanes); }
+
+/// Queries are multiplied by this before the product: scores come out in the unit that comes next.
+HEED_INLINE float query_factor(const Head& head) {
+  return head.soft_cap != 0.0f ? head.scale / head.soft_cap : head.scale * log2_e;
+}
+
+HEED_INLINE U mixed(U x) {
+  x = (x ^ (x >> 16)) * 0x7feb352du;
+  x = (x ^ (x >> 15)) * 0x846ca68bu;
+  return x ^ (x >> 16);
+}
+/// All ones where the weight of (query, key) stays: heed/random.h's hash32 of query·golden + key.
+HEED_INLINE I stays(const Head& head, U index) {
+  const U hash = mixed(mixed(index ^ set1_uint(head.drop_key_low)) + set1_uint(head.drop_key_high));
+  return (I)(hash >= set1_uint(head.drop_below));
+}
+inline constexpr std::uint32_t query_step = 0x9e3779b1u;  // a prime near 2^32 over the golden ratio: few pairs collide
+
+/// Natural logarithm of a normal number (Cephes' logf, Moshier 1992).
+HEED_INLINE F log(F x) {
+  const I bits = as_int(x);
+  const I exponent = (bits - 0x3f3504f3) >> 23;  // mantissa in [sqrt(1/2), sqrt(2))
+  const F f = as_float(bits - (exponent << 23)) - set1(1.0f);
+  F p = set1(7.0376836292e-2f);
+  p = fma(p, f, set1(-1.1514610310e-1f));
+  p = fma(p, f, set1(1.1676998740e-1f));
+  p = fma(p, f, set1(-1.2420140846e-1f));
+  p = fma(p, f, set1(1.4249322787e-1f));
+  p = fma(p, f, set1(-1.6668057665e-1f));
+  p = fma(p, f, set1(2.0000714765e-1f));
+  p = fma(p, f, set1(-2.4999993993e-1f));
+  p = fma(p, f, set1(3.3333331174e-1f));
+  const F square = f * f;
+  return fma(__builtin_convertvector(exponent, F), set1(ln_2), f + fma(p * f, square, set1(-0.5f) * square));
+}
+
+struct Range {
+  std::int64_t begin, end;
+};
+
+HEED_INLINE std::int64_t larger(std::int64_t a, std::int64_t b) { return a > b ? a : b; }
+HEED_INLINE std::int64_t smaller(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
+
+/// Keys that some query at positions [first, last] may see, as one range within [0, keys).
+static Range seen(const Head& head, std::int64_t first, std::int64_t last) {
+  if (!head.bands) return {0, head.keys};
+  Range range{head.keys, 0};
+  for (int i = 0; i < head.bands->count; ++i) {
+    const Bands::Band& band = head.bands->band[i];
+    const std::int64_t begin = larger(larger(first + band.low, band.first), 0);
+    const std::int64_t end = smaller(smaller(last + band.high, band.end), head.keys);
+    if (begin >= end) continue;
+    range.begin = smaller(range.begin, begin);
+    range.end = larger(range.end, end);
+  }
+  return range.begin < range.end ? range : Range{0, 0};
+}
+
+enum class Seen { nothing, all, some };
+
+/// What queries at positions [first, last] see of keys [begin, end).
+static Seen cover(const Head& head, std::int64_t first, std::int64_t last, std::int64_t begin, std::int64_t end) {
+  if (!head.bands) {
+    const int answer =
+        head.mask.cover(head.mask, first, static_cast<int>(last - first + 1), begin, static_cast<int>(end - begin));
+    return answer == 0 ? Seen::nothing : answer == 1 ? Seen::all : Seen::some;
+  }
+  Seen result = Seen::nothing;
+  for (int i = 0; i < head.bands->count; ++i) {
+    const Bands::Band& band = head.bands->band[i];
+    if (begin >= larger(last + band.low, band.first) && end <= smaller(first + band.high, band.end)) return Seen::all;
+    if (end > larger(first + band.low, band.first) && begin < smaller(last + band.high, band.end)) result = Seen::some;
+  }
+  return result;
+}
+
+/// Keys or values of rows [begin, begin + count): where they lie, or as float32 in `scratch` when they are of another
+/// type, lie in several spans, or must be padded to whole vectors and are not.
+template <bool values>
+static Panel fetch(const Head& head, std::int64_t begin, std::int64_t count, bool pad, float* scratch) {
+  const int width = values ? head.value_width : head.width;
+  const std::int64_t stride = values ? head.value_stride : head.key_stride;
+  const std::int64_t column = values ? head.value_column : head.key_column;
+  const std::int64_t bytes = head.key_value_type == DType::float32 ? 4 : 2;
+  const std::int64_t padded_width = whole_vectors(width);
+  int span = 0;
+  while (begin >= head.spans[span].count) begin -= head.spans[span++].count;
+  for (std::int64_t done = 0; done < count;) {
+    const attention::Span& rows = head.spans[span++];
+    const void* data = static_cast<const char*>(values ? rows.value : rows.key) + (begin * stride + column) * bytes;
+    const std::int64_t here = smaller(rows.count - begin, count - done);
+    if (here == count && bytes == 4 && (!pad || width == padded_width))
+      return {static_cast<const float*>(data), stride};
+    copy_rows(head.key_value_type, data, stride, here, width, scratch + done * padded_width, padded_width);
+    done += here;
+    begin = 0;
+  }
+  return {scratch, padded_width};
+}
+
+/// A block of queries: what its lanes know of themselves.
+struct QueryBlock {
+  const Head& head;
+  std::int64_t first;  ///< position of the first query
+  std::int64_t index;  ///< of the first query in its sequence
+  int count, lanes_used;
+
+  QueryBlock(const Head& of, std::int64_t begin, int queries)
+      : head(of), first(of.position + begin), index(begin), count(queries), lanes_used(whole_vectors(queries)) {}
+
+  Range keys() const { return seen(head, first, first + count - 1); }
+  Seen covers(std::int64_t begin, std::int64_t end) const { return cover(head, first, first + count - 1, begin, end); }
+  I positions(int lane) const { return (I)iota() + set1_int(static_cast<std::int32_t>(first + lane)); }
+  U draws(int lane) const { return (iota() + set1_uint(static_cast<std::uint32_t>(index + lane))) * query_step; }
+
+  /// Soft cap, biases and mask over scores of keys [begin, begin + keys). `derivative` receives the soft cap's, if
+  /// there is one; `line` is scratch of key_block + query_block + lanes floats.
+  void adjust(float* scores, std::int64_t begin, int keys, bool masked, float* derivative, float* line) const {
+    if (head.soft_cap != 0.0f) cap(scores, keys, derivative);
+    if (head.slope != 0.0f) add_distance(scores, begin, keys);
+    if (head.relative) add_relative(scores, begin, keys, line);
+    if (!masked) return;
+    if (!head.bands)
+      head.mask.fill(head.mask, first, count, begin, keys, scores, 1, lanes_used);
+    else
+      mask_bands(scores, begin, keys);
+  }
+
+ private:
+  void cap(float* scores, int keys, float* derivative) const {
+    const F unit = set1(head.soft_cap * log2_e), one = set1(1.0f);
+    for (int i = 0; i < keys * lanes_used; i += lanes) {
+      const F bent = tanh(load(scores + i));
+      store(scores + i, bent * unit);
+      if (derivative) store(derivative + i, one - bent * bent);
+    }
+  }
+
+  void add_distance(float* scores, std::int64_t begin, int keys) const {
+    const F slope = set1(-head.slope * log2_e);
+    for (int lane = 0; lane < lanes_used; lane += lanes) {
+      const I from = positions(lane) - set1_int(static_cast<std::int32_t>(begin));
+      for (int key = 0; key < keys; ++key) {
+        float* score = scores + key * lanes_used + lane;
+        store(score, fma(slope, absolute(__builtin_convertvector(from - set1_int(key), F)), load(score)));
+      }
+    }
+  }
+
+  /// Along a row of scores the distance falls by one a lane, so one line of biases serves all rows, shifted by one
+  /// each.
+  void add_relative(float* scores, std::int64_t begin, int keys, float* line) const {
+    for (int i = 0; i < keys + lanes_used; ++i) line[i] = head.relative[place(begin, keys, i)] * log2_e;
+    for (int key = 0; key < keys; ++key)
+      for (int lane = 0; lane < lanes_used; lane += lanes) {
+        float* score = scores + key * lanes_used + lane;
+        store(score, load(score) + load(line + (keys - 1 - key) + lane));
+      }
+  }
+
+  void mask_bands(float* scores, std::int64_t begin, int keys) const {
+    const F none = set1(-infinity);
+    for (int lane = 0; lane < lanes_used; lane += lanes) {
+      I low[Bands::most], high[Bands::most];
+      const I position = positions(lane);
+      const int bands = head.bands->count;
+      for (int i = 0; i < bands; ++i) {
+        const Bands::Band& band = head.bands->band[i];
+        const I by_low = position + set1_int(static_cast<std::int32_t>(band.low));
+        const I by_high = position + set1_int(static_cast<std::int32_t>(band.high));
+        const I first_key = set1_int(static_cast<std::int32_t>(band.first));
+        const I end_key = set1_int(static_cast<std::int32_t>(band.end));
+        low[i] = by_low > first_key ? by_low : first_key;
+        high[i] = by_high < end_key ? by_high : end_key;
+      }
+      for (int key = 0; key < keys; ++key) {
+        const I at = set1_int(static_cast<std::int32_t>(begin) + key);
+        I allowed{};
+        for (int i = 0; i < bands; ++i) allowed |= (at >= low[i]) & (at < high[i]);
+        float* score = scores + key * lanes_used + lane;
+        store(score, select(allowed, load(score), none));
+      }
+    }
+  }
+
+ public:
+  /// Where in the table the bias of line element `i` stands: line[keys − 1 − key + lane] is that of (lane, key).
+  std::int64_t place(std::int64_t begin, int keys, int i) const {
+    const std::int64_t distance = begin + keys - 1 - i - first;
+    return smaller(larger(distance, -head.reach), head.reach) + head.reach;
+  }
+};
+
+}  // namespace heed::HEED_ISA

@@ -1,0 +1,108 @@
+#pragma once
+// The product that everything in attention is made of: C[rows][columns] (+)= Σ_k A[row, k] · B[k][columns], with C's
+// tile in registers, B loaded by vectors and A element by element, so A may lie in rows or in columns.
+#include "simd/vector.h"
+
+namespace heed::HEED_ISA {
+
+struct Factor {
+  const float* data;
+  std::int64_t row_stride;  ///< between A's rows
+  std::int64_t step;        ///< between the elements of the sum
+};
+
+/// A matrix of whole vectors, but for the last `tail` columns of C (0: whole).
+struct Panel {
+  const float* data;
+  std::int64_t stride;
+};
+
+template <int R, int N>
+HEED_INLINE void tile(std::int64_t k, Factor a, Panel b, float* c, std::int64_t stride, bool add, int tail) {
+  F sum[R][N];
+  for (int r = 0; r < R; ++r)
+    for (int n = 0; n < N; ++n) {
+      if (!add)
+        sum[r][n] = zero();
+      else if (n == N - 1 && tail)
+        sum[r][n] = load(c + r * stride + n * lanes, tail);
+      else
+        sum[r][n] = load(c + r * stride + n * lanes);
+    }
+  for (std::int64_t i = 0; i < k; ++i) {
+    F row[N];
+#pragma GCC unroll 4
+    for (int n = 0; n < N; ++n) row[n] = load(b.data + n * lanes);
+#pragma GCC unroll 12
+    for (int r = 0; r < R; ++r) {
+      const F factor = set1(a.data[r * a.row_stride]);
+#pragma GCC unroll 4
+      for (int n = 0; n < N; ++n) sum[r][n] = fma(factor, row[n], sum[r][n]);
+    }
+    a.data += a.step;
+    b.data += b.stride;
+  }
+  for (int r = 0; r < R; ++r)
+    for (int n = 0; n < N; ++n) {
+      if (n == N - 1 && tail)
+        store(c + r * stride + n * lanes, sum[r][n], tail);
+      else
+        store(c + r * stride + n * lanes, sum[r][n]);
+    }
+}
+
+template <int R, int N>
+HEED_INLINE int tiles(int row, int rows, std::int64_t k, Factor a, Panel b, float* c, std::int64_t stride, bool add,
+                      int tail) {
+  for (; row + R <= rows; row += R)
+    tile<R, N>(k, {a.data + row * a.row_stride, a.row_stride, a.step}, b, c + row * stride, stride, add, tail);
+  return row;
+}
+
+template <int N>
+static void strip(int rows, std::int64_t k, Factor a, Panel b, float* c, std::int64_t stride, bool add, int tail) {
+  int row = 0;
+#if defined(HEED_AVX512)
+  if constexpr (N <= 2) row = tiles<12, N>(row, rows, k, a, b, c, stride, add, tail);
+#else
+  if constexpr (N == 1) row = tiles<12, N>(row, rows, k, a, b, c, stride, add, tail);
+#endif
+  row = tiles<6, N>(row, rows, k, a, b, c, stride, add, tail);
+  row = tiles<3, N>(row, rows, k, a, b, c, stride, add, tail);
+  row = tiles<2, N>(row, rows, k, a, b, c, stride, add, tail);
+  tiles<1, N>(row, rows, k, a, b, c, stride, add, tail);
+}
+
+/// `columns` of C; B and, where they are not a whole number of vectors, only B's rows must be padded to whole vectors.
+[[maybe_unused]] static void multiply(int rows, int columns, std::int64_t k, Factor a, Panel b, float* c,
+                                      std::int64_t stride, bool add) {
+  while (columns > 0) {
+    const int vectors = (columns + lanes - 1) / lanes;
+#if defined(HEED_AVX512)
+    const int taken = vectors < 4 ? vectors : 4;
+#else
+    const int taken = vectors < 2 ? vectors : 2;
+#endif
+    const int tail = taken * lanes <= columns ? 0 : columns % lanes;
+    switch (taken) {
+      case 1:
+        strip<1>(rows, k, a, b, c, stride, add, tail);
+        break;
+      case 2:
+        strip<2>(rows, k, a, b, c, stride, add, tail);
+        break;
+#if defined(HEED_AVX512)
+      case 3:
+        strip<3>(rows, k, a, b, c, stride, add, tail);
+        break;
+      default:
+        strip<4>(rows, k, a, b, c, stride, add, tail);
+#endif
+    }
+    columns -= taken * lanes;
+    b.data += taken * lanes;
+    c += taken * lanes;
+  }
+}
+
+}  // namespace heed::HEED_ISA
