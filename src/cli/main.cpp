@@ -1,0 +1,65 @@
+#include <malloc.h>
+
+#include <cstdio>
+#include <exception>
+
+#include <heed/error.h>
+
+#include "cli/commands.h"
+#include "cli/terminal.h"
+
+using namespace heed::cli;
+
+namespace {
+
+constexpr const char* footer = R"(Exit codes: 0 done; 1 an error, explained in a sentence on stderr; 2 wrong usage; 130 interrupted, state saved.
+Answers go to stdout, everything else to stderr.
+
+  heed quickstart                          train a small translator and look inside, about two minutes
+  heed train --help-recipe > recipe.toml   every setting with its default
+  heed train recipe.toml --out model       train
+  heed run model "a sentence"              translate, go on writing, or classify
+  heed eval model --data test.tsv          measure)";
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // Blocks of some hundred kilobytes recur every step; without these the C library would map and unmap them each time.
+  mallopt(M_MMAP_THRESHOLD, 1 << 28);
+  mallopt(M_TRIM_THRESHOLD, 1 << 29);
+  CLI::App app("heed: attention in language models. Train from plain files, run, measure and look inside: one definition per model.", "heed");
+  app.set_version_flag("--version", std::string("heed ") + HEED_VERSION);
+  app.require_subcommand(1);
+  app.footer(footer);
+  app.get_formatter()->column_width(34);
+  Common common;
+  int exit_code = 0;
+  add_train(app, common, exit_code);
+  add_eval(app, common, exit_code);
+  add_run(app, common, exit_code);
+  add_info(app, common, exit_code);
+  add_bench(app, common, exit_code);
+  add_quickstart(app, common, exit_code);
+  add_completion(app);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error, std::cout, std::cerr);
+    return code == 0 ? 0 : exit_usage;
+  } catch (const heed::Error& error) {
+    say(red("heed: ") + error.what());
+    return exit_error;
+  } catch (const std::bad_alloc&) {
+    say(red("heed: ") + "out of memory: a smaller batch or model needs less");
+    return exit_error;
+  } catch (const std::exception& error) {
+    say(red("heed: ") + "internal error: " + error.what());
+    return exit_error;
+  }
+  std::fflush(stdout);
+  if (std::ferror(stdout)) {
+    say(red("heed: ") + "the answers could not be written to stdout");
+    return exit_error;
+  }
+  return exit_code;
+}

@@ -1,0 +1,47 @@
+#include <unordered_set>
+
+#include "models/model.h"
+
+namespace heed {
+
+namespace {
+
+std::string parent_of(const std::string& name) {
+  const auto dot = name.rfind('.');
+  return dot == std::string::npos ? name : name.substr(0, dot);
+}
+
+std::string kind_of(const std::string& layer, const std::string& weight) {
+  if (weight.ends_with("embedding.table")) return "embedding";
+  if (weight.ends_with("positions")) return "learned positions";
+  if (weight.ends_with("relative_buckets")) return "relative positions";
+  if (weight.ends_with(".gain") || weight.ends_with("norm.bias")) return "norm";
+  if (layer.ends_with("pooling")) return "pooling query";
+  return "linear";
+}
+
+}  // namespace
+
+std::vector<LayerRow> layer_table(Model& model, const ModelConfig& config, std::int64_t length) {
+  std::vector<LayerRow> rows;
+  std::unordered_set<const Weight::Record*> seen;
+  const std::int64_t head_width = config.head_width > 0 ? config.head_width : config.width / config.heads;
+  model.visit([&](const std::string& name, Weight& weight) {
+    const bool own_row = name.ends_with("positions") || name.ends_with("relative_buckets");
+    const std::string layer = own_row ? name : parent_of(name);
+    if (rows.empty() || rows.back().name != layer) {
+      if (name.find("attention.out.") != std::string::npos || name.find("cross.out.") != std::string::npos)
+        rows.push_back({parent_of(layer), "attention", format("{} heads of {}", config.heads, head_width), 0,
+                        2 * length * config.heads * head_width});
+      rows.push_back({layer, kind_of(layer, name), "", 0, 0});
+    }
+    LayerRow& row = rows.back();
+    const bool tied = !seen.insert(weight.identity()).second;
+    row.shape += (row.shape.empty() ? "" : " ") + weight.shape().text() + (tied ? " tied" : "");
+    if (!tied) row.parameters += weight.elements();
+    if (weight.shape().rank() == 2 && row.kind == "linear") row.multiply_adds += weight.elements();
+  });
+  return rows;
+}
+
+}  // namespace heed

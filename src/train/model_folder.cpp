@@ -1,0 +1,110 @@
+#include "train/model_folder.h"
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "formats/file.h"
+#include "train/checkpoint.h"
+
+namespace heed {
+
+namespace {
+
+using nlohmann::json;
+
+json read_description(const std::filesystem::path& folder) {
+  const std::filesystem::path file = folder / "heed.json";
+  if (!std::filesystem::exists(folder)) throw Error("{}: no such model folder", folder.string());
+  if (!std::filesystem::is_directory(folder) || !std::filesystem::exists(file))
+    throw Error("{}: not a model folder (it has no heed.json); `heed train RECIPE --out FOLDER` makes one", folder.string());
+  std::ifstream in(file);
+  std::stringstream text;
+  text << in.rdbuf();
+  json description = json::parse(text.str(), nullptr, false);
+  if (description.is_discarded() || !description.is_object() || !description.contains("format_version") || !description["format_version"].is_number_integer())
+    throw Error("{}: not a description of a model: the file is altered or truncated", file.string());
+  const int version = description["format_version"].get<int>();
+  if (version < 1 || version > ModelFolder::format_version)
+    throw Error("{}: format version {}, this heed reads up to {}; use a newer heed", file.string(), version, ModelFolder::format_version);
+  return description;
+}
+
+/// A field of heed.json. Throws Error naming the file and field when it is missing or of another type.
+template <class T>
+T field(const json& description, const std::filesystem::path& folder, const char* name) {
+  const auto found = description.find(name);
+  try {
+    if (found != description.end()) return found->get<T>();
+  } catch (const json::exception&) {
+  }
+  throw Error("{}: \"{}\" is missing or of another type: the file is altered", (folder / "heed.json").string(), name);
+}
+
+}  // namespace
+
+Task task_named(const std::string& name) {
+  if (name == "language-model") return Task::language_modelling;
+  if (name == "translation") return Task::translation;
+  if (name == "classification") return Task::classification;
+  throw Error("task is \"{}\": translation, language-model and classification are known", name);
+}
+
+ModelSizes sizes_of(const TextEncoder& text) {
+  ModelSizes sizes;
+  switch (text.task) {
+    case Task::language_modelling: sizes.target = text.source->size(); break;
+    case Task::translation:
+      sizes.source = text.source->size();
+      sizes.target = text.target->size();
+      break;
+    case Task::classification:
+      sizes.source = text.source->size();
+      sizes.classes = static_cast<std::int64_t>(text.labels.names().size());
+      break;
+  }
+  return sizes;
+}
+
+void write_model_folder(const std::filesystem::path& path, const Recipe& recipe, const TextEncoder& text) {
+  std::filesystem::create_directories(path);
+  text.source->save(path, "source");
+  const bool own_target = text.task == Task::translation && text.target != text.source;
+  if (own_target) text.target->save(path, "target");
+  write_file_atomically(path / "recipe.toml", [&](Writer& writer) { writer.write(write_recipe(recipe)); });
+  const json description{{"format_version", ModelFolder::format_version}, {"heed", HEED_VERSION}, {"task", recipe.task},
+                         {"labels", text.labels.names()}, {"own_target_vocabulary", own_target}, {"documents", text.documents},
+                         {"lowercase", text.lowercase}};
+  write_file_atomically(path / "heed.json", [&](Writer& writer) { writer.write(description.dump(2) + "\n"); });
+}
+
+ModelFolder load_model_description(const std::filesystem::path& path) {
+  const json description = read_description(path);
+  ModelFolder folder;
+  folder.path = path;
+  folder.recipe = read_recipe(path / "recipe.toml");
+  check(folder.recipe);
+  folder.text.task = task_named(field<std::string>(description, path, "task"));
+  folder.text.source = load_vocabulary(path, "source");
+  if (folder.text.task == Task::translation)
+    folder.text.target = field<bool>(description, path, "own_target_vocabulary") ? load_vocabulary(path, "target") : folder.text.source;
+  folder.text.labels = Labels(field<std::vector<std::string>>(description, path, "labels"));
+  folder.text.documents = field<bool>(description, path, "documents");
+  folder.text.lowercase = field<bool>(description, path, "lowercase");
+  folder.sizes = sizes_of(folder.text);
+  folder.model = make_model(folder.recipe.model, folder.sizes);
+  return folder;
+}
+
+ModelFolder load_model_folder(const std::filesystem::path& path, bool verify) {
+  ModelFolder folder = load_model_description(path);
+  const std::filesystem::path file = path / "model.safetensors";
+  if (!std::filesystem::exists(file))
+    throw Error("{}: has no model.safetensors yet; `heed train --resume {}` goes on with its training", path.string(), path.string());
+  const SafetensorsReader reader(file);
+  if (verify) reader.verify();
+  load_weights(reader, *folder.model);
+  return folder;
+}
+
+}  // namespace heed

@@ -1,0 +1,43 @@
+#pragma once
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "models/model.h"
+#include "text/examples.h"
+#include "train/recipe.h"
+
+namespace heed {
+
+/// A trained model: one folder that can be moved and copied. It holds
+///   heed.json           format version, sizes of the vocabularies, names of the classes
+///   recipe.toml         what the model is and how it was trained
+///   source.*, target.*  the vocabularies (target only where it is another)
+///   model.safetensors   the weights
+/// and, of its training, metrics.jsonl and checkpoint/, which running it does not need.
+struct ModelFolder {
+  static constexpr int format_version = 1;
+  std::filesystem::path path;
+  Recipe recipe;
+  TextEncoder text;
+  ModelSizes sizes;
+  std::unique_ptr<Model> model;
+};
+
+/// "language-model", "translation" and "classification" as the text room names them.
+Task task_named(const std::string& name);
+
+/// Sizes that the vocabularies and classes give a model.
+ModelSizes sizes_of(const TextEncoder& text);
+
+/// Writes everything but the weights, each file atomically.
+void write_model_folder(const std::filesystem::path& path, const Recipe& recipe, const TextEncoder& text);
+
+/// Reads a folder; weights are mapped, not read. Throws Error, in one sentence, for a folder that is missing or is not a
+/// model, a later format version, an altered or truncated file, and weights of another architecture. With `verify` every
+/// checksum is computed.
+ModelFolder load_model_folder(const std::filesystem::path& path, bool verify = false);
+/// The same without weights: what a training writes first, or `heed info` of one that has not saved yet.
+ModelFolder load_model_description(const std::filesystem::path& path);
+
+}  // namespace heed
