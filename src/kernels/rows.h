@@ -11,10 +11,10 @@ namespace heed::kernels {
 
 /// y = gain · (x − mean) / sqrt(variance + epsilon) + bias. Ba et al. 2016 (arXiv:1607.06450).
 /// mean, inverse_deviation: [rows], kept for the backward. bias may be null. y (f32|bf16).
-void layer_norm(View x, const float* gain, const float* bias, float epsilon, View y, float* mean, float* inverse_deviation,
-                ThreadPool& pool);
+void layer_norm(View x, const float* gain, const float* bias, float epsilon, View y, float* mean,
+                float* inverse_deviation, ThreadPool& pool);
 struct NormGradients {
-  View x;                 ///< [rows, width] or null
+  View x;  ///< [rows, width] or null
   bool accumulate_x = false;
   float* gain = nullptr;  ///< [width] or null
   bool accumulate_gain = false;
@@ -30,7 +30,8 @@ void rms_norm_backward(View x, const float* gain, const float* inverse_rms, View
                        ThreadPool& pool);
 
 enum class Activation : std::uint8_t { relu, gelu, gelu_tanh, silu, tanh, sigmoid };
-/// y = f(x); x (f32|bf16), y (f32|bf16). gelu is the exact one (erf), gelu_tanh its approximation (Hendrycks & Gimpel 2016).
+/// y = f(x); x (f32|bf16), y (f32|bf16). gelu is the exact one (erf), gelu_tanh its approximation (Hendrycks & Gimpel
+/// 2016).
 void activate(Activation kind, View x, View y, ThreadPool& pool);
 /// dx = dy · f'(x); x (f32|bf16), dy and dx (f32|bf16, dx as bf16 only without accumulate).
 void activate_backward(Activation kind, View x, View dy, View dx, bool accumulate, ThreadPool& pool);
@@ -48,8 +49,8 @@ void convert(View from, View to, ThreadPool& pool);
 void sum_rows(View x, float* sum, bool accumulate, ThreadPool& pool);
 
 /// Inverted dropout: y = x · kept / (1 − rate), kept drawn from (key, element index) with hash32 (heed/random.h), so
-/// forward and backward need no mask. `first_row` is added to the row before the index is made. y += when accumulate;
-/// y may be x.
+/// forward and backward need no mask. The index counts the elements of x row by row, whatever the strides. y += when
+/// accumulate; y may be x.
 void dropout(View x, float rate, std::uint64_t key, View y, bool accumulate, ThreadPool& pool);
 
 /// y[i] = scale · table[ids[i]]; table (f32|bf16|f16), y float32. Ids are checked by the caller.
@@ -58,8 +59,8 @@ void gather(View table, const std::int32_t* ids, std::int64_t count, float scale
 void scatter_add(View dy, const std::int32_t* ids, std::int64_t count, float scale, View table, ThreadPool& pool);
 
 /// Rotary position embedding (Su et al. 2021, arXiv:2104.09864) on rows of heads·head_width: each head's first
-/// `rotated` (even, ≤ head_width) elements turn by positions[row] · base^(−2i/rotated). Pairs are (i, i + rotated/2), or
-/// neighbours (2i, 2i+1) when `interleaved`. `direction` −1 turns back (the backward). In place when y is x.
+/// `rotated` (even, ≤ head_width) elements turn by positions[row] · base^(−2i/rotated). Pairs are (i, i + rotated/2),
+/// or neighbours (2i, 2i+1) when `interleaved`. `direction` −1 turns back (the backward). In place when y is x.
 struct Rotary {
   int heads = 1;
   int head_width = 0;
@@ -70,10 +71,10 @@ struct Rotary {
 };
 void rotate(View x, const std::int32_t* positions, const Rotary& rotary, View y, ThreadPool& pool);
 
-/// Softmax cross-entropy with label smoothing over rows of logits, turned in place into the gradient of the summed loss:
-/// target distribution (1 − smoothing)·onehot + smoothing/width (Szegedy et al. 2016, arXiv:1512.00567).
-/// loss[i]: of row i with smoothing; negative_log_likelihood[i]: without, for perplexity; correct[i]: 1 when the target is
-/// the row's largest logit (the first of equals). A row whose target is `ignored` (−1) gives zeros and a zero gradient.
+/// Softmax cross-entropy with label smoothing over rows of logits, turned in place into the gradient of the summed
+/// loss: target distribution (1 − smoothing)·onehot + smoothing/width (Szegedy et al. 2016, arXiv:1512.00567). loss[i]:
+/// of row i with smoothing; negative_log_likelihood[i]: without, for perplexity; correct[i]: 1 when the target is the
+/// row's largest logit (the first of equals). A row whose target is `ignored` (−1) gives zeros and a zero gradient.
 /// logits float32; when `gradient` is not null it is (f32|bf16) and receives the gradient, else only losses are made.
 void softmax_cross_entropy(View logits, const std::int32_t* targets, float smoothing, View gradient, float* loss,
                            float* negative_log_likelihood, float* correct, ThreadPool& pool);

@@ -17,6 +17,12 @@
 #define HEED_AVX2 1
 #endif
 #define HEED_INLINE inline __attribute__((always_inline))
+/// Before a loop of constant length over an array of vectors, which must stay in registers: unroll it whole.
+#if defined(__clang__)
+#define HEED_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define HEED_UNROLL _Pragma("GCC unroll 32")
+#endif
 
 namespace heed::HEED_ISA {
 
@@ -228,8 +234,8 @@ HEED_INLINE float reduce_max(F a) {
 
 /// 2^x for x in [−126, 127]; below, 0 is approached and reached at −127. Error about 1 unit in the last place.
 HEED_INLINE F exp2(F x) {
-  x = max(x, set1(-127.0f));
-  x = min(x, set1(127.99999f));
+  x = max(set1(-127.0f), x);  // x last: a NaN stays
+  x = min(set1(127.99999f), x);
   const F magic = set1(12582912.0f);  // 1.5·2²³: adding it rounds to the nearest integer, which then lies in the low bits
   const F shifted = x + magic;
   const F fraction = x - (shifted - magic);  // [−0.5, 0.5]
@@ -245,13 +251,33 @@ HEED_INLINE F exp2(F x) {
   const F scaled = as_float(as_int(p) + exponent);
   return select(x <= set1(-126.5f), zero(), scaled);
 }
-/// e^x; 0 below about −87.3, the largest finite power of two's reach above 88.7. NaN gives NaN or a finite number.
-HEED_INLINE F exp(F x) { return exp2(x * set1(1.44269504088896f)); }
+/// e^x, error about 1 unit in the last place; 0 below about −87.3 (results are never subnormal), and from 88.72 on the
+/// largest finite numbers. NaN gives NaN.
+HEED_INLINE F exp(F x) {
+  x = max(set1(-87.7f), x);  // x last: a NaN stays
+  x = min(set1(88.722f), x);
+  const F magic = set1(12582912.0f);  // 1.5·2²³, as in exp2
+  const F shifted = fma(x, set1(1.44269504088896f), magic);
+  const F whole = shifted - magic;
+  // x − n·ln 2, in [−0.35, 0.35], with ln 2 in two parts: the first has 10 bits, so that its product is exact.
+  F r = fma(whole, set1(-0.693359375f), x);
+  r = fma(whole, set1(2.12194440e-4f), r);
+  // The polynomial of degree 6 of least relative error there (Remez), with its first two coefficients rounded to 1.
+  F p = set1(1.383683564e-3f);
+  p = fma(p, r, set1(8.37482406e-3f));
+  p = fma(p, r, set1(4.166822619e-2f));
+  p = fma(p, r, set1(1.666642007e-1f));
+  p = fma(p, r, set1(4.999999208e-1f));
+  p = fma(p, r, set1(1.0f));
+  p = fma(p, r, set1(1.0f));
+  const F scaled = as_float(as_int(p) + ((as_int(shifted) - as_int(magic)) << 23));
+  return select(x <= set1(-87.3f), zero(), scaled);
+}
 
 /// Hyperbolic tangent, relative error about 3e-7: an odd polynomial near 0, 1 − 2/(e^{2x}+1) elsewhere.
 HEED_INLINE F tanh(F x) {
-  const F magnitude = min(absolute(x), set1(10.0f));
-  const F e = exp2(magnitude * set1(2.88539008177793f));
+  const F magnitude = min(set1(10.0f), absolute(x));  // x last: a NaN stays
+  const F e = exp(magnitude + magnitude);
   const F far = set1(1.0f) - set1(2.0f) / (e + set1(1.0f));
   const F square = x * x;  // Cephes' range: |x| < 0.625
   F p = set1(-5.70498872745e-3f);
@@ -263,16 +289,28 @@ HEED_INLINE F tanh(F x) {
   return select(absolute(x) < set1(0.625f), near, copy_sign(far, x));
 }
 
-/// Error function, absolute error about 1.5e-7 (Abramowitz & Stegun 1964, 7.1.26, with the exponential above).
-HEED_INLINE F erf(F x) {
-  const F magnitude = absolute(x);
-  const F t = set1(1.0f) / fma(set1(0.3275911f), magnitude, set1(1.0f));
-  F p = set1(1.061405429f);
-  p = fma(p, t, set1(-1.453152027f));
-  p = fma(p, t, set1(1.421413741f));
-  p = fma(p, t, set1(-0.284496736f));
-  p = fma(p, t, set1(0.254829592f));
-  return copy_sign(set1(1.0f) - p * t * exp(zero() - magnitude * magnitude), x);
+struct Normal {
+  F density;     ///< φ(x) = exp(−x²/2) / sqrt(2π)
+  F cumulative;  ///< Φ(x), the share below x: half of erfc(−x/sqrt(2))
+};
+/// The standard normal distribution, with a relative error of a few 1e-7, in the lower tail too as far as exp reaches
+/// (there the rounding of x² is added: 1e-7·x²).
+HEED_INLINE Normal normal(F x) {
+  const F e = exp(set1(-0.5f) * x * x);
+  // exp(x²/2)·Φ(−|x|) is smooth: a polynomial of degree 9 in s = 1/(1 + 0.28|x|), of least relative error (Remez), 1.1e-7.
+  const F s = set1(1.0f) / fma(set1(0.28f), absolute(x), set1(1.0f));
+  F p = set1(-5.453305322e-8f);
+  p = fma(p, s, set1(2.55833983e-2f));
+  p = fma(p, s, set1(-9.699799957e-2f));
+  p = fma(p, s, set1(9.792284253e-2f));
+  p = fma(p, s, set1(-1.112579986e-2f));
+  p = fma(p, s, set1(7.503023105e-2f));
+  p = fma(p, s, set1(8.301533209e-2f));
+  p = fma(p, s, set1(1.031741898e-1f));
+  p = fma(p, s, set1(1.116938005e-1f));
+  p = fma(p, s, set1(1.117039871e-1f));
+  const F tail = p * s * e;
+  return {set1(0.3989422804f) * e, select(x > zero(), set1(1.0f) - tail, tail)};
 }
 
 }  // namespace heed::HEED_ISA

@@ -1,0 +1,12 @@
+#pragma once
+#include "kernels/rows.h"
+
+namespace heed::kernels {
+
+struct RotaryKernels {
+  /// On all rows of the views given; as in rows.h. frequencies: base^(−2i/rotated); [rotated/2], or [rotated] with each
+  /// one twice when interleaved.
+  void (*rotate)(View x, const std::int32_t* positions, const double* frequencies, const Rotary& rotary, View y);
+};
+
+}  // namespace heed::kernels
