@@ -3,6 +3,7 @@
 #include <heed/error.h>
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -89,6 +90,11 @@ InstructionSet choose() {
   throw Error("HEED_ISA={}: no such instruction set; expected avx512_bf16, avx512, avx2 or portable", forced);
 }
 
+std::atomic<InstructionSet>& current() {
+  static std::atomic<InstructionSet> set = choose();
+  return set;
+}
+
 }  // namespace
 
 std::string_view name_of(InstructionSet set) {
@@ -115,9 +121,8 @@ const std::vector<InstructionSet>& available() {
   return sets;
 }
 
-InstructionSet chosen() {
-  static const InstructionSet set = choose();
-  return set;
-}
+InstructionSet chosen() { return current().load(std::memory_order_relaxed); }
+
+InstructionSet use(InstructionSet set) { return current().exchange(set); }
 
 }  // namespace heed::kernels
