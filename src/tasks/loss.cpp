@@ -8,15 +8,16 @@ SequencesPointer sequences_of(const std::vector<std::int64_t>& offsets) {
   return sequences;
 }
 
-Loss batch_loss(const std::string& task, const Model& model, Pass& pass, const PackedBatch& batch, float label_smoothing) {
+Loss batch_loss(Task task, const Model& model, Pass& pass, const PackedBatch& batch,
+                float label_smoothing) {
   Var hidden;
   std::span<const std::int32_t> targets = batch.target_output;
-  if (task == "classification") {
+  if (task == Task::classification) {
     hidden = model.summarise(model.encode(pass, {batch.source, sequences_of(batch.source_offsets)}));
     targets = batch.labels;
   } else {
     Var memory;
-    if (task == "translation") memory = model.encode(pass, {batch.source, sequences_of(batch.source_offsets)});
+    if (task == Task::translation) memory = model.encode(pass, {batch.source, sequences_of(batch.source_offsets)});
     hidden = model.decode(pass, {batch.target_input, sequences_of(batch.target_offsets)}, memory);
   }
   return cross_entropy(hidden, model.output_weight(pass), model.output_bias(pass), targets, label_smoothing);

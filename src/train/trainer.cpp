@@ -11,6 +11,7 @@
 #include "tasks/loss.h"
 #include "train/averaging.h"
 #include "train/metrics_file.h"
+#include "train/model_folder.h"
 #include "train/schedule.h"
 
 namespace heed {
@@ -59,6 +60,7 @@ class Run {
   explicit Run(const TrainingRun& run)
       : run_(run),
         config_(run.recipe->training),
+        task_(task_named(run.recipe->task)),
         precision_(precision_of(config_)),
         optimizer_(config_, trained_weights(*run.model, config_)),
         gradients_(without_names(optimizer_.trained())),
@@ -85,6 +87,7 @@ class Run {
 
   const TrainingRun& run_;
   const TrainingConfig& config_;
+  Task task_;
   Precision precision_;
   Arena arena_;
   Optimizer optimizer_;
@@ -134,7 +137,7 @@ Run::StepLoss Run::forward_and_backward() {
     const PackedBatch batch = run_.batches->batch(progress_.epoch, progress_.batch);
     Pass pass(arena_, *run_.pool, {.training = true, .precision = precision_, .key = step_key.fold(static_cast<std::uint64_t>(part)),
                                    .gradients = &gradients_, .states = {}, .watch = {}});
-    const Loss loss = batch_loss(run_.recipe->task, *run_.model, pass, batch, static_cast<float>(config_.label_smoothing));
+    const Loss loss = batch_loss(task_, *run_.model, pass, batch, static_cast<float>(config_.label_smoothing));
     if (!std::isfinite(loss.total)) explain_not_finite("the loss");
     pass.backward(loss);
     ++progress_.batch;
@@ -174,7 +177,7 @@ void Run::explain_not_finite(const std::string& what) {
                                    .gradients = nullptr, .states = {}, .watch = [&](const Tensor& y, const Weight::Record* last) {
                                      if (where.empty() && !kernels::all_finite(y.view(), *run_.pool)) where = "the layer of " + names[last];
                                    }});
-    batch_loss(run_.recipe->task, *run_.model, pass, batch, static_cast<float>(config_.label_smoothing));
+    batch_loss(task_, *run_.model, pass, batch, static_cast<float>(config_.label_smoothing));
   }
   for (auto it = optimizer_.trained().rbegin(); where.empty() && it != optimizer_.trained().rend(); ++it)
     if (!kernels::all_finite(gradients_.of(it->second).view(), *run_.pool)) where = "the gradient of " + it->first;

@@ -2,19 +2,15 @@
 #include <atomic>
 #include <filesystem>
 #include <functional>
-#include <map>
 #include <string>
 
 #include "models/model.h"
+#include "tasks/evaluate.h"
 #include "text/batches.h"
 #include "train/checkpoint.h"
 #include "train/recipe.h"
 
 namespace heed {
-
-/// What a validation found: "loss" (negative log-likelihood a prediction) always; "accuracy", "macro_f1", "bleu" where the
-/// task has them.
-using Measures = std::map<std::string, double>;
 
 struct StepReport {
   std::int64_t step = 0;

@@ -1,0 +1,111 @@
+#include "tasks/evaluate.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "decode/generate.h"
+#include "kernels/rows.h"
+#include "tasks/bleu.h"
+#include "tasks/chrf.h"
+#include "tasks/classification_metrics.h"
+#include "tasks/loss.h"
+
+namespace heed {
+
+namespace {
+
+Tensor class_logits(const Evaluation& with, Pass& pass, std::span<const std::int32_t> source, const std::vector<std::int64_t>& offsets) {
+  const Var hidden = with.model.summarise(with.model.encode(pass, {source, sequences_of(offsets)}));
+  return linear(hidden, with.model.output_weight(pass), with.model.output_bias(pass)).value();
+}
+
+PassOptions options_of(const Evaluation& with) {
+  PassOptions options;
+  options.precision = with.precision;
+  return options;
+}
+
+}  // namespace
+
+Measures evaluate(const Evaluation& with, const Batches& batches, const std::function<void(std::int64_t, std::int64_t)>& progress) {
+  const bool classes = with.text.task == Task::classification;
+  double loss = 0.0;
+  std::int64_t count = 0, correct = 0;
+  std::vector<std::int32_t> predicted, actual;
+  const std::int64_t total = batches.batches_in_epoch(0);
+  for (std::int64_t i = 0; i < total; ++i) {
+    const PackedBatch batch = batches.batch(0, i);
+    Pass pass(with.arena, with.pool, options_of(with));
+    if (classes) {
+      const Tensor logits = class_logits(with, pass, batch.source, batch.source_offsets);
+      kernels::softmax_rows(logits.view(), true, with.pool);
+      for (std::int64_t row = 0; row < logits.rows(); ++row) {
+        const float* log_probability = logits.floats() + row * logits.width();
+        const std::int32_t label = batch.labels[static_cast<std::size_t>(row)];
+        loss -= static_cast<double>(log_probability[label]);
+        predicted.push_back(static_cast<std::int32_t>(std::max_element(log_probability, log_probability + logits.width()) - log_probability));
+        actual.push_back(label);
+        correct += predicted.back() == label;
+        ++count;
+      }
+    } else {
+      const Loss found = batch_loss(with.text.task, with.model, pass, batch, 0.0f);
+      loss += found.negative_log_likelihood;
+      count += found.count;
+      correct += found.correct;
+    }
+    if (progress) progress(i + 1, total);
+  }
+  if (count == 0) throw Error("nothing to evaluate: the data hold no example");
+  Measures measures{{"loss", loss / static_cast<double>(count)}, {"accuracy", static_cast<double>(correct) / static_cast<double>(count)}};
+  if (classes) {
+    const ClassificationScores scores = classification_scores(confusion_matrix(actual, predicted, static_cast<int>(with.text.labels.names().size())));
+    measures["macro_f1"] = scores.macro.f1;
+    measures["macro_recall"] = scores.macro.recall;
+  } else {
+    measures["perplexity"] = std::exp(measures["loss"]);
+  }
+  return measures;
+}
+
+Tensor classify(const Evaluation& with, const std::vector<std::vector<std::int32_t>>& texts) {
+  const auto classes = static_cast<std::int64_t>(with.text.labels.names().size());
+  Tensor all({static_cast<std::int64_t>(texts.size()), classes});
+  constexpr std::size_t most_tokens = 4096;
+  for (std::size_t begin = 0; begin < texts.size();) {
+    std::vector<std::int32_t> ids;
+    std::vector<std::int64_t> offsets{0};
+    std::size_t end = begin;
+    while (end < texts.size() && (end == begin || ids.size() + texts[end].size() <= most_tokens)) {
+      if (static_cast<std::int64_t>(texts[end].size()) > with.model.context())
+        throw Error("text {} has {} tokens, more than the model's context of {}: cut it, or train with a larger model.context", end + 1, texts[end].size(), with.model.context());
+      ids.insert(ids.end(), texts[end].begin(), texts[end].end());
+      offsets.push_back(static_cast<std::int64_t>(ids.size()));
+      ++end;
+    }
+    Pass pass(with.arena, with.pool, options_of(with));
+    const Tensor logits = class_logits(with, pass, ids, offsets);
+    kernels::softmax_rows(logits.view(), false, with.pool);
+    kernels::convert(logits.view(), all.slice(static_cast<std::int64_t>(begin), static_cast<std::int64_t>(end)).view(), with.pool);
+    begin = end;
+  }
+  return all;
+}
+
+Measures evaluate_translation(const Evaluation& with, const std::vector<std::string>& sources, const std::vector<std::string>& references,
+                              const GenerationConfig& generation, std::vector<std::string>* texts,
+                              const std::function<void(std::size_t, std::size_t)>& progress) {
+  std::vector<GenerationInput> inputs;
+  for (const std::string& source : sources) inputs.push_back({with.text.input(source), {Vocabulary::begin()}});
+  Session session(with.pool, with.precision);
+  GenerationCallbacks callbacks;
+  callbacks.decode = [&](std::span<const std::int32_t> ids) { return with.text.target->decode(ids); };
+  callbacks.progress = progress;
+  std::vector<std::string> found;
+  for (Generated& answer : answers(with.model, session, inputs, generation, Vocabulary::end(), callbacks)) found.push_back(std::move(answer.text));
+  const Measures measures{{"bleu", corpus_bleu(found, {references}).score}, {"chrf", corpus_chrf(found, {references})}};
+  if (texts) *texts = std::move(found);
+  return measures;
+}
+
+}  // namespace heed

@@ -1,0 +1,96 @@
+#include "train/prepare.h"
+
+#include "train/model_folder.h"
+
+namespace heed {
+
+namespace {
+
+BuildProgress report(const PrepareProgress& progress, const std::string& what) {
+  if (!progress) return {};
+  return [progress, what](std::int64_t read, std::int64_t total) {
+    progress(what, total > 0 ? static_cast<double>(read) / static_cast<double>(total) : 0.0);
+  };
+}
+
+ExampleReader training_reader(const Recipe& recipe, Task task) {
+  return ExampleReader(recipe.data, task, data_files(recipe.data, DataPart::train, ""));
+}
+
+std::int64_t window_of(const Recipe& recipe) { return recipe.batch.context > 0 ? recipe.batch.context : recipe.model.context; }
+
+/// Enough predictions a batch for products to be fast, little enough for memory.
+constexpr std::int64_t validation_tokens = 4096;
+
+BatchConfig evaluation_config(const Recipe& recipe) { return validation_batches(std::max(validation_tokens, window_of(recipe))); }
+
+}  // namespace
+
+TextEncoder make_text_encoder(const Recipe& recipe, const PrepareProgress& progress) {
+  TextEncoder text;
+  text.task = task_named(recipe.task);
+  text.documents = text.task == Task::language_modelling && recipe.data.documents == "lines";
+  text.lowercase = recipe.data.lowercase;
+  if (text.task == Task::classification) {
+    ExampleReader reader = training_reader(recipe, text.task);
+    text.labels = collect_labels(reader);
+  }
+  if (!recipe.vocabulary.from.empty()) {
+    ModelFolder other = load_model_description(recipe.vocabulary.from);
+    text.source = other.text.source;
+    text.target = text.task != Task::translation ? nullptr : other.text.target ? other.text.target : other.text.source;
+    return text;
+  }
+  auto train = [&](Side side) {
+    ExampleReader reader = training_reader(recipe, text.task);
+    const NextText next = texts_of(reader, text.task, side);
+    return train_vocabulary(recipe.vocabulary, [&](std::string_view& line) {
+      if (progress) progress("vocabulary", reader.bytes_total() > 0 ? static_cast<double>(reader.bytes_read()) / static_cast<double>(reader.bytes_total()) : 0.0);
+      return next(line);
+    });
+  };
+  const bool two_sides = text.task == Task::translation;
+  text.source = train(two_sides && recipe.vocabulary.shared ? Side::both : Side::source);
+  if (two_sides) text.target = recipe.vocabulary.shared ? text.source : train(Side::target);
+  return text;
+}
+
+std::int64_t longest_sequence(const Recipe& recipe) { return recipe.data.max_length > 0 ? std::min(recipe.data.max_length, recipe.model.context) : recipe.model.context; }
+
+PreparedData prepare(const Recipe& recipe, TextEncoder text, const std::filesystem::path& folder, const PrepareProgress& progress) {
+  PreparedData data;
+  data.text = std::move(text);
+  std::filesystem::create_directories(folder / "data");
+  const std::int64_t longest = longest_sequence(recipe);
+  const DataFiles train_files = data_files(recipe.data, DataPart::train, ""), validation_files = data_files(recipe.data, DataPart::validation, "");
+  data.train_store = std::make_shared<TokenStore>(
+      open_token_store(folder / "data" / "train.tokens", data.text, recipe.data, train_files, longest, report(progress, "training data")));
+  StorePart train_part = whole(*data.train_store), validation_part;
+  data.validation_store = data.train_store;
+  bool validated = true;
+  if (!validation_files.source.empty()) {
+    data.validation_store = std::make_shared<TokenStore>(
+        open_token_store(folder / "data" / "validation.tokens", data.text, recipe.data, validation_files, longest, report(progress, "validation data")));
+    validation_part = whole(*data.validation_store);
+  } else if (recipe.data.validation_split > 0.0 || recipe.data.validation_every > 0) {
+    std::tie(train_part, validation_part) = split_validation(*data.train_store, recipe.data, recipe.training.seed);
+  } else {
+    validated = false;
+  }
+  const std::int64_t some = recipe.training.validate_examples;
+  if (validated && some > 0 && static_cast<std::int64_t>(validation_part.examples.size()) > some) validation_part.examples.resize(static_cast<std::size_t>(some));
+  data.fingerprint = format("{} {} {} {}", data.text.source->fingerprint(), data.text.target ? data.text.target->fingerprint() : 0, data.train_store->tokens(), data.train_store->size());
+  data.train = std::make_unique<Batches>(data.train_store, data.text, std::move(train_part), recipe.batch, window_of(recipe),
+                                         RandomKey{recipe.training.seed}.fold(2).seed, recipe.vocabulary.sampling, longest);
+  if (validated)
+    data.validation = std::make_unique<Batches>(data.validation_store, data.text, std::move(validation_part), evaluation_config(recipe), window_of(recipe), 0);
+  return data;
+}
+
+std::unique_ptr<Batches> evaluation_batches(const Recipe& recipe, const TextEncoder& text, const DataFiles& files, const std::filesystem::path& store) {
+  auto opened = std::make_shared<TokenStore>(open_token_store(store, text, recipe.data, files, longest_sequence(recipe)));
+  StorePart part = whole(*opened);
+  return std::make_unique<Batches>(std::move(opened), text, std::move(part), evaluation_config(recipe), window_of(recipe), 0);
+}
+
+}  // namespace heed
