@@ -16,10 +16,10 @@ using kernels::widest_block;
 
 constexpr int tile_vectors = lanes == 16 ? 4 : 2;
 constexpr int panel_width = tile_vectors * lanes;
-constexpr std::int64_t most_units = 256;             // of k, in a packed panel
-constexpr std::int64_t group_rows = 8 * tile_rows;   // of A, packed at a time
-constexpr std::int64_t direct_rows = 2 * tile_rows;  // up to here, B is read where it lies if it can be
-constexpr std::int64_t partial_rows = 192, partial_columns = 64;
+constexpr std::int64_t most_units = 384;                          // of k, in a packed panel
+constexpr std::int64_t group_rows = 8 * tile_rows;                // of A, packed at a time
+constexpr std::int64_t direct_rows = 2 * tile_rows;               // up to here, B is read where it lies if it can be
+constexpr std::int64_t partial_rows = 192, partial_columns = 64;  // of a bfloat16 C whose sums must wait in float32
 
 struct Scratch {
   alignas(64) float b[widest_block * most_units];
@@ -52,24 +52,32 @@ HEED_INLINE F broadcast(const char* from) {
 }
 
 template <int rows, int vectors>
-HEED_INLINE void finish(const F (&sum)[rows][vectors], const Target& to, std::int64_t row, std::int64_t column,
-                        int columns) {
+HEED_INLINE void finish(F (&sum)[rows][vectors], const Target& to, std::int64_t row, std::int64_t column, int columns) {
+  const int tail = columns - (vectors - 1) * lanes;  // elements of the last vector
   const F alpha = set1(to.alpha);
-  for (int v = 0; v < vectors; ++v) {
-    const std::int64_t first = column + v * lanes;
-    const int count = v + 1 < vectors || columns == vectors * lanes ? lanes : columns - v * lanes;
-    const F bias = to.bias ? load_floats(to.bias + first, count) : zero();
-    for (int r = 0; r < rows; ++r) {
-      F value = alpha * sum[r][v];
-      if (to.bias) value += bias;
-      if (to.addend) value += load_floats(to.addend + (row + r) * to.addend_stride + first, count);
-      if (to.floats) {
-        float* at = to.floats + (row + r) * to.stride + first;
-        count == lanes ? store(at, value) : store(at, value, count);
-      } else {
-        std::uint16_t* at = to.halves + (row + r) * to.stride + first;
-        count == lanes ? store_bfloat16(at, value) : store_bfloat16(at, value, count);
-      }
+  HEED_UNROLL for (int r = 0; r < rows; ++r) HEED_UNROLL for (int v = 0; v < vectors; ++v) sum[r][v] *= alpha;
+  if (to.bias) {
+    HEED_UNROLL for (int v = 0; v < vectors; ++v) {
+      const F bias = load_floats(to.bias + column + v * lanes, v + 1 < vectors ? lanes : tail);
+      HEED_UNROLL for (int r = 0; r < rows; ++r) sum[r][v] += bias;
+    }
+  }
+  if (to.addend) {
+    const float* from = to.addend + row * to.addend_stride + column;
+    HEED_UNROLL for (int r = 0; r < rows; ++r) HEED_UNROLL for (int v = 0; v < vectors; ++v) sum[r][v] +=
+        load_floats(from + r * to.addend_stride + v * lanes, v + 1 < vectors ? lanes : tail);
+  }
+  if (to.floats) {
+    float* place = to.floats + row * to.stride + column;
+    HEED_UNROLL for (int r = 0; r < rows; ++r) HEED_UNROLL for (int v = 0; v < vectors; ++v) {
+      float* at = place + r * to.stride + v * lanes;
+      v + 1 < vectors || tail == lanes ? store(at, sum[r][v]) : store(at, sum[r][v], tail);
+    }
+  } else {
+    std::uint16_t* place = to.halves + row * to.stride + column;
+    HEED_UNROLL for (int r = 0; r < rows; ++r) HEED_UNROLL for (int v = 0; v < vectors; ++v) {
+      std::uint16_t* at = place + r * to.stride + v * lanes;
+      v + 1 < vectors || tail == lanes ? store_bfloat16(at, sum[r][v]) : store_bfloat16(at, sum[r][v], tail);
     }
   }
 }
@@ -78,15 +86,16 @@ HEED_INLINE void finish(const F (&sum)[rows][vectors], const Target& to, std::in
 template <class Units, int rows, int vectors>
 void multiply(std::int64_t units, const Strip& a, const float* b, std::int64_t b_stride, const Target& to,
               std::int64_t row, std::int64_t column, int columns) {
-  F sum[rows][vectors] = {};
+  F sum[rows][vectors];
+  HEED_UNROLL for (int r = 0; r < rows; ++r) HEED_UNROLL for (int v = 0; v < vectors; ++v) sum[r][v] = zero();
   const char* upper = a.data;
   const char* lower = a.data + 3 * a.row;
   for (std::int64_t u = 0; u < units; ++u) {
     F right[vectors];
-    for (int v = 0; v < vectors; ++v) right[v] = load(b + v * lanes);
-    for (int r = 0; r < rows; ++r) {
+    HEED_UNROLL for (int v = 0; v < vectors; ++v) right[v] = load(b + v * lanes);
+    HEED_UNROLL for (int r = 0; r < rows; ++r) {
       const F left = broadcast(r < 3 ? upper + r * a.row : lower + (r - 3) * a.row);
-      for (int v = 0; v < vectors; ++v) sum[r][v] = Units::multiply_add(left, right[v], sum[r][v]);
+      HEED_UNROLL for (int v = 0; v < vectors; ++v) sum[r][v] = Units::multiply_add(left, right[v], sum[r][v]);
     }
     upper += a.unit;
     lower += a.unit;

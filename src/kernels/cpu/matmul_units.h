@@ -76,6 +76,21 @@ HEED_INLINE H load_rounded(const S* from, int count) {
   }
 }
 
+#if defined(HEED_ISA_IS_avx512_bf16)
+/// Up to 2·lanes neighbours, in pairs; beyond the `left` ones, zero.
+HEED_INLINE F load_pairs(const bfloat16* from, std::int64_t left) {
+  const __mmask32 mask = left < 2 * lanes ? (std::uint32_t{1} << left) - 1u : ~std::uint32_t{0};
+  return (F)_mm512_maskz_loadu_epi16(mask, from);
+}
+template <class S>
+HEED_INLINE F load_pairs(const S* from, std::int64_t left) {
+  const F low = load_floats(from, left < lanes ? static_cast<int>(left) : lanes);
+  const F high =
+      left > lanes ? load_floats(from + lanes, static_cast<int>(left < 2 * lanes ? left - lanes : lanes)) : zero();
+  return (F)_mm512_cvtne2ps_pbh((__m512)high, (__m512)low);
+}
+#endif
+
 /// Up to `lanes` neighbouring units of a row that runs along k, of which `count` elements are left; beyond them, zero.
 template <class Units, class S>
 HEED_INLINE F load_along(const S* from, std::int64_t left) {
@@ -83,16 +98,7 @@ HEED_INLINE F load_along(const S* from, std::int64_t left) {
     const int count = left < lanes ? static_cast<int>(left) : lanes;
     return Units::rounded ? from_bfloat16(load_rounded(from, count)) : load_floats(from, count);
   } else {
-    struct {
-      H low, high;
-    } pairs = {};
-    const int low = left < lanes ? static_cast<int>(left) : lanes;
-    const int high = left < 2 * lanes ? static_cast<int>(left) - low : lanes;
-    pairs.low = load_rounded(from, low);
-    if (high > 0) pairs.high = load_rounded(from + lanes, high);
-    F units;
-    __builtin_memcpy(&units, &pairs, sizeof(F));
-    return units;
+    return load_pairs(from, left);
   }
 }
 
