@@ -41,14 +41,24 @@ void gather(const QueryBlock& block, const HeadGradients& gradients, Statistics&
 /// scores: S → P (dropped ones 0, the others divided by what is kept); products: dP → scale · dS.
 template <bool drops, bool general>
 void weigh(const QueryBlock& block, const Statistics& statistics, float* scores, float* products,
-           const float* derivative, float* line, std::int64_t begin, int keys) {
+           const float* derivative, float* line, std::int64_t begin, int keys, bool masked) {
   const Head& head = block.head;
   const int stride = block.lanes_used;
   const F scale = set1(head.scale), inverse_kept = set1(1.0f / head.kept);
   for (int lane = 0; lane < stride; lane += lanes) {
     const F log_sum = load(statistics.log_sum + lane), product = load(statistics.product + lane);
     const U draw = block.draws(lane);
-    for (int key = 0; key < keys; ++key) {
+    const Range range = block.keys_of(lane, lanes, begin, keys, masked);
+    const int first = static_cast<int>(range.begin), end = static_cast<int>(range.end);
+    const auto clear = [&](int from, int to) {
+      for (int key = from; key < to; ++key) {
+        store(scores + key * stride + lane, zero());
+        store(products + key * stride + lane, zero());
+      }
+    };
+    clear(0, first);
+    clear(end, keys);
+    for (int key = first; key < end; ++key) {
       const int at = key * stride + lane;
       const F weight = exp2(load(scores + at) - log_sum);
       F used = weight, dweight = load(products + at);
@@ -118,23 +128,37 @@ void backward_block(const QueryBlock& block, const HeadGradients& gradients) {
     if (sight == Seen::nothing) continue;
     const Panel key = fetch<false>(head, at, keys, true, key_copy);
     const Panel value = fetch<true>(head, at, keys, false, value_copy);
-    multiply(keys, stride, width, {key.data, key.stride, 1}, {query_columns, stride}, scores, stride, false);
-    multiply(keys, stride, value_width, {value.data, value.stride, 1}, {doutput_columns, stride}, products, stride,
-             false);
-    block.adjust(scores, at, keys, sight == Seen::some, derivative, line);
+    const bool masked = sight == Seen::some;
+    block.each_key_group(at, keys, masked, [&](int row, int rows, int lane, int seeing) {
+      const int place = row * stride + lane;
+      multiply(rows, seeing, width, {key.data + row * key.stride, key.stride, 1}, {query_columns + lane, stride},
+               scores + place, stride, false);
+      multiply(rows, seeing, value_width, {value.data + row * value.stride, value.stride, 1},
+               {doutput_columns + lane, stride}, products + place, stride, false);
+    });
+    block.adjust(scores, at, keys, masked, derivative, line);
     if (gradients.relative)
       for (int i = 0; i < keys + stride; ++i) dline[i] = 0.0f;
-    weigh_block(block, statistics, scores, products, derivative, gradients.relative ? dline : nullptr, at, keys);
+    weigh_block(block, statistics, scores, products, derivative, gradients.relative ? dline : nullptr, at, keys,
+                masked);
     if (gradients.relative) add_relative(block, dline, at, keys, gradients.relative);
-    if (gradients.value)
-      multiply(keys, value_width, count, {scores, stride, 1}, doutput_rows,
-               gradients.value + at * gradients.value_stride, gradients.value_stride, true);
-    if (gradients.key)
-      multiply(keys, width, count, {products, stride, 1}, query_rows, gradients.key + at * gradients.key_stride,
-               gradients.key_stride, true);
-    if (gradients.query)
-      multiply(count, width, keys, {products, 1, stride}, key, gradients.query + block.index * gradients.query_stride,
-               gradients.query_stride, true);
+    block.each_key_group(at, keys, masked, [&](int row, int rows, int lane, int seeing) {
+      const int place = row * stride + lane, queries = static_cast<int>(smaller(seeing, count - lane));
+      if (gradients.value)
+        multiply(rows, value_width, queries, {scores + place, stride, 1},
+                 {doutput_rows.data + lane * doutput_rows.stride, doutput_rows.stride},
+                 gradients.value + (at + row) * gradients.value_stride, gradients.value_stride, true);
+      if (gradients.key)
+        multiply(rows, width, queries, {products + place, stride, 1},
+                 {query_rows.data + lane * query_rows.stride, query_rows.stride},
+                 gradients.key + (at + row) * gradients.key_stride, gradients.key_stride, true);
+    });
+    if (!gradients.query) continue;
+    block.each_query_group(at, keys, masked, [&](int row, int rows, int from, int seen) {
+      multiply(rows, width, seen, {products + from * stride + row, 1, stride},
+               {key.data + from * key.stride, key.stride},
+               gradients.query + (block.index + row) * gradients.query_stride, gradients.query_stride, true);
+    });
   }
 }
 

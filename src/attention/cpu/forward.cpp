@@ -22,18 +22,26 @@ F column_maximum(const float* scores, int keys, int stride, F start) {
   return max(max(part[0], part[1]), max(part[2], part[3]));
 }
 
-/// Turns scores into weights relative to the new maximum, and brings the running sums to it.
-void softmax(const QueryBlock& block, float* scores, std::int64_t begin, int keys, Running& running) {
+/// Turns scores into weights relative to the new maximum, and brings the running sums to it. Where a vector of queries
+/// sees no key, no score was made, and the weight is 0.
+void softmax(const QueryBlock& block, float* scores, std::int64_t begin, int keys, bool masked, Running& running,
+             Ahead& ahead) {
   const int stride = block.lanes_used;
   const bool drops = block.head.drop_below != 0;
   for (int lane = 0; lane < stride; lane += lanes) {
+    const Range range = block.keys_of(lane, lanes, begin, keys, masked);
+    const int from = static_cast<int>(range.begin), to = static_cast<int>(range.end);
+    float* const column = scores + lane;
+    for (int key = 0; key < from; ++key) store(column + key * stride, zero());
+    for (int key = to; key < keys; ++key) store(column + key * stride, zero());
     const F before = load(running.maximum + lane);
-    const F maximum = column_maximum(scores + lane, keys, stride, before);
+    const F maximum = column_maximum(column + from * stride, to - from, stride, before);
     const F shift = select(maximum == set1(-infinity), zero(), maximum);
     const F rescale = exp2(before - shift);
     F sum = zero();
-    for (int key = 0; key < keys; ++key) {
-      float* at = scores + key * stride + lane;
+    ahead.fetch(keys);
+    for (int key = from; key < to; ++key) {
+      float* at = column + key * stride;
       const F weight = exp2(load(at) - shift);
       sum = sum + weight;
       store(at, weight);
@@ -43,8 +51,8 @@ void softmax(const QueryBlock& block, float* scores, std::int64_t begin, int key
     store(running.sum + lane, fma(load(running.sum + lane), rescale, sum));
     if (!drops) continue;
     const U draw = block.draws(lane);
-    for (int key = 0; key < keys; ++key) {
-      float* at = scores + key * stride + lane;
+    for (int key = from; key < to; ++key) {
+      float* at = column + key * stride;
       const I stay = stays(block.head, draw + set1_uint(static_cast<std::uint32_t>(begin + key)));
       store(at, select(stay, load(at), zero()));
     }
@@ -81,7 +89,7 @@ void write(const QueryBlock& block, const float* sums, std::int64_t stride, cons
   }
 }
 
-void forward(const Head& head, std::int64_t begin, int count) {
+void forward(const Head& head, std::int64_t begin, int count, const Head* next, std::int64_t next_begin) {
   const QueryBlock block(head, begin, count);
   const int stride = block.lanes_used;
   const std::int64_t sums_stride = padded(head.value_width);
@@ -101,6 +109,7 @@ void forward(const Head& head, std::int64_t begin, int count) {
     store(running.sum + lane, zero());
   }
 
+  Ahead ahead(head, next, next_begin);
   bool first = true;
   const Range range = block.keys();
   for (std::int64_t at = range.begin; at < range.end; at += key_block) {
@@ -108,9 +117,13 @@ void forward(const Head& head, std::int64_t begin, int count) {
     const Seen sight = block.covers(at, at + keys);
     if (sight == Seen::nothing) continue;
     const Panel key = fetch<false>(head, at, keys, false, key_copy);
-    multiply(keys, stride, head.width, {key.data, key.stride, 1}, {columns, stride}, scores, stride, false);
-    block.adjust(scores, at, keys, sight == Seen::some, nullptr, line);
-    softmax(block, scores, at, keys, running);
+    const bool masked = sight == Seen::some;
+    block.each_key_group(at, keys, masked, [&](int row, int rows, int lane, int lanes_seeing) {
+      multiply(rows, lanes_seeing, head.width, {key.data + row * key.stride, key.stride, 1}, {columns + lane, stride},
+               scores + row * stride + lane, stride, false);
+    });
+    block.adjust(scores, at, keys, masked, nullptr, line);
+    softmax(block, scores, at, keys, masked, running, ahead);
     if (!first)
       for (int query = 0; query < count; ++query)
         for (std::int64_t i = 0; i < sums_stride; i += lanes) {
@@ -118,8 +131,11 @@ void forward(const Head& head, std::int64_t begin, int count) {
           store(sum, load(sum) * set1(running.rescale[query]));
         }
     const Panel value = fetch<true>(head, at, keys, true, value_copy);
-    multiply(count, static_cast<int>(whole_vectors(head.value_width)), keys, {scores, 1, stride}, value, sums,
-             sums_stride, !first);
+    const int width = whole_vectors(head.value_width);
+    block.each_query_group(at, keys, masked, [&](int query, int queries, int from, int seen) {
+      multiply(queries, width, seen, {scores + from * stride + query, 1, stride},
+               {value.data + from * value.stride, value.stride}, sums + query * sums_stride, sums_stride, !first);
+    });
     first = false;
   }
   if (first)

@@ -117,8 +117,56 @@ static Panel fetch(const Head& head, std::int64_t begin, std::int64_t count, boo
   return {scratch, padded_width};
 }
 
+/// Rows of the block of work that comes next, asked for while this one computes. A head's rows lie far apart in short
+/// runs, which no processor foresees.
+class Ahead {
+ public:
+  Ahead(const Head& head, const Head* next, std::int64_t begin) {
+    if (!next) return;
+    const std::int64_t queries = smaller(query_block, next->queries - begin);
+    add(next->query, next->query_type, next->query_stride, begin, queries, next->width);
+    add(next->output, next->output_type, next->output_stride, begin, queries, next->value_width);
+    if (next->span_count != 1 || (next->spans == head.spans && next->key_column == head.key_column)) return;
+    const std::int64_t keys = smaller(key_block, next->keys);
+    const DType type = next->key_value_type;
+    add(at(next->spans->key, type, next->key_column), type, next->key_stride, 0, keys, next->width);
+    add(at(next->spans->value, type, next->value_column), type, next->value_stride, 0, keys, next->value_width);
+  }
+
+  /// Asks for the next `rows` rows, if there are any left.
+  HEED_INLINE void fetch(int rows) {
+    while (rows > 0 && part_ < parts_) {
+      const Rows& part = part_of_[part_];
+      for (; rows > 0 && row_ < part.count; --rows, ++row_)
+        for (std::int64_t i = 0; i < part.bytes; i += 64) __builtin_prefetch(part.data + row_ * part.stride + i);
+      if (row_ < part.count) return;
+      row_ = 0;
+      ++part_;
+    }
+  }
+
+ private:
+  struct Rows {
+    const char* data;
+    std::int64_t stride, bytes, count;
+  };
+  static const void* at(const void* data, DType type, std::int64_t column) {
+    return static_cast<const char*>(data) + column * (type == DType::float32 ? 4 : 2);
+  }
+  void add(const void* data, DType type, std::int64_t stride, std::int64_t begin, std::int64_t count, int width) {
+    const std::int64_t bytes = type == DType::float32 ? 4 : 2;
+    part_of_[parts_++] = {static_cast<const char*>(data) + begin * stride * bytes, stride * bytes, width * bytes,
+                          count};
+  }
+
+  Rows part_of_[4];
+  int parts_ = 0, part_ = 0;
+  std::int64_t row_ = 0;
+};
+
 /// A block of queries: what its lanes know of themselves.
 struct QueryBlock {
+  static constexpr int group_rows = 12;  ///< whole tiles
   const Head& head;
   std::int64_t first;  ///< position of the first query
   std::int64_t index;  ///< of the first query in its sequence
@@ -131,6 +179,53 @@ struct QueryBlock {
   Seen covers(std::int64_t begin, std::int64_t end) const { return cover(head, first, first + count - 1, begin, end); }
   I positions(int lane) const { return (I)iota() + set1_int(static_cast<std::int32_t>(first + lane)); }
   U draws(int lane) const { return (iota() + set1_uint(static_cast<std::uint32_t>(index + lane))) * query_step; }
+
+  /// Keys that queries [query, query + queries) of the block see of [begin, begin + keys), counted from `begin`.
+  Range keys_of(int query, int queries, std::int64_t begin, int keys, bool masked) const {
+    if (!masked || !head.bands) return {0, keys};
+    const std::int64_t last = first + smaller(query + queries, count) - 1;
+    const Range range = seen(head, first + query, last);
+    const std::int64_t from = larger(range.begin - begin, 0), to = smaller(range.end - begin, keys);
+    return from < to ? Range{from, to} : Range{0, 0};
+  }
+
+  /// Calls f(key, keys, first lane, lanes) for groups of keys and the whole vectors of queries that see any of them:
+  /// along the edge of a mask products are made only there.
+  template <class Function>
+  HEED_INLINE void each_key_group(std::int64_t begin, int keys, bool masked, Function f) const {
+    if (!masked || !head.bands) return f(0, keys, 0, lanes_used);
+    Range of[query_block / lanes];
+    for (int lane = 0; lane < lanes_used; lane += lanes) of[lane / lanes] = keys_of(lane, lanes, begin, keys, true);
+    int start = 0, start_low = 0, start_high = 0;
+    for (int key = 0; key <= keys; key += group_rows) {
+      const int end = static_cast<int>(smaller(key + group_rows, keys));
+      int low = lanes_used, high = 0;
+      for (int lane = 0; lane < lanes_used && key < keys; lane += lanes) {
+        const Range& range = of[lane / lanes];
+        if (range.begin >= end || range.end <= key) continue;
+        low = lane < low ? lane : low;
+        high = lane + lanes;
+      }
+      if (key > 0 && key < keys && low == start_low && high == start_high) continue;
+      if (start_low < start_high)
+        f(start, static_cast<int>(smaller(key, keys)) - start, start_low, start_high - start_low);
+      start = key;
+      start_low = low;
+      start_high = high;
+    }
+    if (start < keys && start_low < start_high) f(start, keys - start, start_low, start_high - start_low);
+  }
+
+  /// Calls f(query, queries, first key, keys) for groups of queries and the keys that they see.
+  template <class Function>
+  HEED_INLINE void each_query_group(std::int64_t begin, int keys, bool masked, Function f) const {
+    if (!masked || !head.bands) return f(0, count, 0, keys);
+    for (int query = 0; query < count; query += group_rows) {
+      const int queries = static_cast<int>(smaller(group_rows, count - query));
+      const Range range = keys_of(query, queries, begin, keys, true);
+      f(query, queries, static_cast<int>(range.begin), static_cast<int>(range.end - range.begin));
+    }
+  }
 
   /// Soft cap, biases and mask over scores of keys [begin, begin + keys). `derivative` receives the soft cap's, if
   /// there is one; `line` is scratch of key_block + query_block + lanes floats.
@@ -192,8 +287,9 @@ struct QueryBlock {
         low[i] = by_low > first_key ? by_low : first_key;
         high[i] = by_high < end_key ? by_high : end_key;
       }
-      for (int key = 0; key < keys; ++key) {
-        const I at = set1_int(static_cast<std::int32_t>(begin) + key);
+      const Range range = keys_of(lane, lanes, begin, keys, true);
+      for (std::int64_t key = range.begin; key < range.end; ++key) {
+        const I at = set1_int(static_cast<std::int32_t>(begin + key));
         I allowed{};
         for (int i = 0; i < bands; ++i) allowed |= (at >= low[i]) & (at < high[i]);
         float* score = scores + key * lanes_used + lane;

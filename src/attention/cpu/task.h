@@ -75,8 +75,9 @@ struct HeadGradients {
 };
 
 struct Forward {
-  /// Output and log-sum-exp of queries [begin, begin + count), count ≤ query_block.
-  void (*block)(const Head& head, std::int64_t begin, int count);
+  /// Output and log-sum-exp of queries [begin, begin + count), count ≤ query_block. `next` (or null), with the first of
+  /// its queries, is what will be asked for next: its rows are brought near meanwhile.
+  void (*block)(const Head& head, std::int64_t begin, int count, const Head* next, std::int64_t next_begin);
 };
 
 struct Backward {
