@@ -296,8 +296,18 @@ struct Normal {
 /// The standard normal distribution, with a relative error of a few 1e-7, in the lower tail too as far as exp reaches
 /// (there the rounding of x² is added: 1e-7·x²).
 HEED_INLINE Normal normal(F x) {
-  const F e = exp(set1(-0.5f) * x * x);
-  // exp(x²/2)·Φ(−|x|) is smooth: a polynomial of degree 9 in s = 1/(1 + 0.28|x|), of least relative error (Remez), 1.1e-7.
+  const F square = x * x;
+  const F e = exp(set1(-0.5f) * square);
+  // Near 0, Taylor's series of (Φ(x) − 1/2)/x in x²: (−1)ᵏ / (sqrt(2π) · 2ᵏ · k! · (2k + 1)).
+  F series = set1(-9.44465616e-6f);
+  series = fma(series, square, set1(1.15434687e-4f));
+  series = fma(series, square, set1(-1.18732822e-3f));
+  series = fma(series, square, set1(9.97355701e-3f));
+  series = fma(series, square, set1(-6.64903801e-2f));
+  series = fma(series, square, set1(3.98942280e-1f));
+  const F near = fma(series, x, set1(0.5f));
+  // Farther out exp(x²/2)·Φ(−|x|), which is smooth: a polynomial of degree 9 in s = 1/(1 + 0.28|x|), of least relative
+  // error (Remez), 1.1e-7.
   const F s = set1(1.0f) / fma(set1(0.28f), absolute(x), set1(1.0f));
   F p = set1(-5.453305322e-8f);
   p = fma(p, s, set1(2.55833983e-2f));
@@ -310,7 +320,8 @@ HEED_INLINE Normal normal(F x) {
   p = fma(p, s, set1(1.116938005e-1f));
   p = fma(p, s, set1(1.117039871e-1f));
   const F tail = p * s * e;
-  return {set1(0.3989422804f) * e, select(x > zero(), set1(1.0f) - tail, tail)};
+  const F far = select(x > zero(), set1(1.0f) - tail, tail);
+  return {set1(0.3989422804f) * e, select(absolute(x) < set1(0.75f), near, far)};
 }
 
 }  // namespace heed::HEED_ISA
