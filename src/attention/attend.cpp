@@ -161,7 +161,9 @@ void run_blocks(const AttentionProblem& problem, const Call& call, ThreadPool& p
   pool.parallel_for(static_cast<std::int64_t>(pieces.size()), [&](std::int64_t i) {
     const Workspace workspace(scratch);
     const Piece& piece = pieces[static_cast<std::size_t>(i)];
-    const auto head_of = [&](const ForwardUnit& unit) { return call.head(unit.sequence, unit.head, workspace.floats()); };
+    const auto head_of = [&](const ForwardUnit& unit) {
+      return call.head(unit.sequence, unit.head, workspace.floats());
+    };
     Head head = head_of(units[static_cast<std::size_t>(piece.begin)]);
     for (std::int64_t u = piece.begin; u < piece.end; ++u) {
       const ForwardUnit& unit = units[static_cast<std::size_t>(u)];

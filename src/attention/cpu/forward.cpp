@@ -39,9 +39,9 @@ void softmax(const QueryBlock& block, float* scores, std::int64_t begin, int key
     const F shift = select(maximum == set1(-infinity), zero(), maximum);
     const F rescale = exp2(before - shift);
     F sum = zero();
-    ahead.fetch(keys);
     for (int key = from; key < to; ++key) {
       float* at = column + key * stride;
+      ahead.fetch(1);
       const F weight = exp2(load(at) - shift);
       sum = sum + weight;
       store(at, weight);

@@ -1,0 +1,138 @@
+#include <gtest/gtest.h>
+#include <heed/attention.h>
+
+#include "attention/sample.h"
+
+namespace heed::attention {
+
+namespace {
+
+Tensor draw(Shape shape, std::uint64_t seed) { return Sample::draw(shape, RandomKey{seed}, 1.0f); }
+
+View rows_of(const Tensor& tensor, std::int64_t begin, std::int64_t end) {
+  View view = tensor.view();
+  view.data = view.floats() + begin * view.row_stride;
+  view.rows = end - begin;
+  return view;
+}
+
+float key_at(const KeyValueCache& cache, std::int64_t row, std::int64_t column) {
+  for (const KeyValueSpan& span : cache.spans()) {
+    if (row < span.count) return static_cast<const float*>(span.key)[row * cache.key_width() + column];
+    row -= span.count;
+  }
+  return NAN;
+}
+
+/// Attention of queries [begin, end) over a cache that holds the keys up to `end`.
+Tensor attend_cached(const Tensor& query, std::int64_t begin, std::int64_t end, const KeyValueCache& cache, int heads) {
+  AttentionProblem problem;
+  problem.spec.mask = causal();
+  problem.heads = problem.key_value_heads = heads;
+  problem.head_width = problem.value_width = static_cast<int>(query.width()) / heads;
+  problem.query = rows_of(query, begin, end);
+  problem.key_value_dtype = cache.dtype();
+  problem.key_stride = cache.key_width();
+  problem.value_stride = cache.value_width();
+  AttentionSequence sequence;
+  sequence.query_count = end - begin;
+  sequence.query_position = begin;
+  sequence.key_count = cache.length();
+  sequence.spans = cache.spans();
+  problem.sequences = {sequence};
+  ThreadPool pool(1);
+  Tensor output({end - begin, query.width()});
+  attention_forward(problem, output.view(), nullptr, pool);
+  return output;
+}
+
+/// The whole forward of causal attention, for comparison.
+struct Whole {
+  static constexpr int heads = 2;
+  Tensor query, key, value, output;
+  explicit Whole(std::int64_t length)
+      : query(draw({length, 32}, 1)), key(draw({length, 32}, 2)), value(draw({length, 32}, 3)) {
+    KeyValueCache cache(32, 32, DType::float32);
+    cache.append(key.view(), value.view());
+    output = attend_cached(query, 0, length, cache, heads);
+  }
+  void expect_rows(std::int64_t begin, const Tensor& rows) const {
+    for (std::int64_t i = 0; i < rows.elements(); ++i)
+      EXPECT_NEAR(rows.floats()[i], output.floats()[begin * 32 + i], 64 * std::numeric_limits<float>::epsilon())
+          << begin;
+  }
+};
+
+TEST(KeyValueCache, DecodingEqualsTheWholeForward) {
+  const Whole whole(70);
+  KeyValueCache cache(32, 32, DType::float32);
+  for (std::int64_t i = 0; i < 70; ++i) {
+    cache.append(rows_of(whole.key, i, i + 1), rows_of(whole.value, i, i + 1));
+    whole.expect_rows(i, attend_cached(whole.query, i, i + 1, cache, Whole::heads));
+  }
+}
+
+TEST(KeyValueCache, AChunkedPromptEqualsTheWhole) {
+  const Whole whole(150);
+  KeyValueCache cache(32, 32, DType::float32);
+  for (std::int64_t begin = 0, end; begin < 150; begin = end) {
+    end = std::min<std::int64_t>(begin + 37, 150);
+    cache.append(rows_of(whole.key, begin, end), rows_of(whole.value, begin, end));
+    whole.expect_rows(begin, attend_cached(whole.query, begin, end, cache, Whole::heads));
+  }
+}
+
+TEST(KeyValueCache, ACopyGoesItsOwnWay) {
+  const Tensor keys = draw({30, 4}, 1), others = draw({30, 4}, 2);
+  KeyValueCache first(4, 4, DType::float32);
+  first.append(rows_of(keys, 0, 20), rows_of(keys, 0, 20));
+  KeyValueCache second = first;
+  EXPECT_EQ(second.spans()[0].key, first.spans()[0].key);  // shared
+  second.append(rows_of(others, 20, 30), rows_of(others, 20, 30));
+  first.append(rows_of(keys, 20, 25), rows_of(keys, 20, 25));
+  EXPECT_EQ(first.length(), 25);
+  EXPECT_EQ(second.length(), 30);
+  EXPECT_EQ(second.spans()[0].key, first.spans()[0].key);  // a full page stays shared
+  for (std::int64_t row = 0; row < 30; ++row) {
+    EXPECT_EQ(key_at(first, std::min<std::int64_t>(row, 24), 1),
+              keys.floats()[std::min<std::int64_t>(row, 24) * 4 + 1]);
+    EXPECT_EQ(key_at(second, row, 1), (row < 20 ? keys : others).floats()[row * 4 + 1]);
+  }
+}
+
+TEST(KeyValueCache, RollingBackForgetsRowsAndSparesTheCopy) {
+  const Tensor keys = draw({40, 4}, 1), others = draw({40, 4}, 2);
+  KeyValueCache cache(4, 4, DType::float32);
+  cache.append(keys.view(), keys.view());
+  const KeyValueCache snapshot = cache;
+  cache.truncate(5);
+  EXPECT_EQ(cache.length(), 5);
+  cache.append(rows_of(others, 5, 40), rows_of(others, 5, 40));
+  for (std::int64_t row = 0; row < 40; ++row) {
+    EXPECT_EQ(key_at(snapshot, row, 0), keys.floats()[row * 4]);
+    EXPECT_EQ(key_at(cache, row, 0), (row < 5 ? keys : others).floats()[row * 4]);
+  }
+  EXPECT_THROW(cache.truncate(41), Error);
+}
+
+TEST(KeyValueCache, StoresHalvesInHalfTheMemory) {
+  const Tensor keys = draw({33, 8}, 1);
+  KeyValueCache wide(8, 8, DType::float32), narrow(8, 8, DType::bfloat16);
+  wide.append(keys.view(), keys.view());
+  narrow.append(keys.to(DType::bfloat16).view(), keys.view());
+  EXPECT_EQ(narrow.bytes() * 2, wide.bytes());
+  EXPECT_EQ(static_cast<const bfloat16*>(narrow.spans()[2].value)[3].bits, bfloat16(keys.floats()[32 * 8 + 3]).bits);
+}
+
+TEST(KeyValueCache, RefusesRowsThatDoNotFit) {
+  const Tensor keys = draw({3, 4}, 1), wide = draw({3, 5}, 1);
+  KeyValueCache cache(4, 4, DType::float32);
+  EXPECT_THROW(cache.append(keys.view(), wide.view()), Error);
+  EXPECT_THROW(cache.append(keys.view(), rows_of(keys, 0, 2)), Error);
+  EXPECT_THROW(KeyValueCache(4, 0, DType::float32), Error);
+  EXPECT_THROW(KeyValueCache(4, 4, DType::int8), Error);
+}
+
+}  // namespace
+
+}  // namespace heed::attention
