@@ -12,7 +12,7 @@
 #include "tasks/corpus_shape.h"
 #include "tasks/metric_tokenizers.h"
 #include "tasks/ngrams.h"
-#include "tasks/unicode.h"
+#include "text/unicode.h"
 
 namespace heed {
 

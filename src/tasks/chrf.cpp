@@ -9,7 +9,7 @@
 #include "formats/utf8.h"
 #include "tasks/corpus_shape.h"
 #include "tasks/ngrams.h"
-#include "tasks/unicode.h"
+#include "text/unicode.h"
 
 namespace heed {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "formats/utf8.h"
-#include "tasks/unicode.h"
+#include "text/unicode.h"
 
 namespace heed {
 

@@ -8,7 +8,7 @@
 #include "tasks/corpus_shape.h"
 #include "tasks/ngrams.h"
 #include "tasks/shifted_edits.h"
-#include "tasks/unicode.h"
+#include "text/unicode.h"
 
 namespace heed {
 

@@ -6,7 +6,7 @@
 #include <unordered_map>
 
 #include "formats/utf8.h"
-#include "tasks/unicode.h"
+#include "text/unicode.h"
 
 namespace heed {
 

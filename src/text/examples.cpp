@@ -7,7 +7,7 @@
 #include <cmath>
 #include <set>
 
-#include "tasks/unicode.h"
+#include "text/unicode.h"
 #include "text/rows.h"
 
 namespace heed {

@@ -1,10 +1,10 @@
-#include "tasks/unicode.h"
+#include "text/unicode.h"
 
 #include <algorithm>
 #include <iterator>
 
 #include "formats/utf8.h"
-#include "tasks/unicode_tables.h"
+#include "text/unicode_tables.h"
 
 namespace heed::unicode {
 

@@ -3,8 +3,8 @@
 #include <string_view>
 #include <vector>
 
-/// The few facts of Unicode that text metrics rest on. All text is UTF-8; ill-formed pieces read as U+FFFD, so
-/// nothing here throws.
+/// The few facts of Unicode that vocabularies and text metrics rest on. All text is UTF-8; ill-formed pieces read as
+/// U+FFFD, so nothing here throws.
 namespace heed::unicode {
 
 /// White space as Python's str.isspace: category Z, and the separators among the control characters.
