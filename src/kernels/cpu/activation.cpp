@@ -13,7 +13,15 @@ struct Slope {
   F derivative;  ///< f'(x)
 };
 
-HEED_INLINE F sigmoid(F x) { return set1(1.0f) / (set1(1.0f) + exp(-x)); }
+struct Sigmoid {
+  F value;  ///< 1 / (1 + e^−x)
+  F rest;   ///< 1 − value, without its cancellation
+};
+HEED_INLINE Sigmoid sigmoid(F x) {
+  const F e = exp(-x);
+  const F value = set1(1.0f) / (set1(1.0f) + e);
+  return {value, e * value};
+}
 
 template <Activation kind>
 HEED_INLINE F value(F x) {
@@ -22,11 +30,11 @@ HEED_INLINE F value(F x) {
   if constexpr (kind == Activation::gelu_tanh) {
     // 0.5·(1 + tanh(u)) = sigmoid(2u), which keeps its relative accuracy where x is far below 0.
     const F cubic = fma(set1(0.044715f) * x * x, x, x);
-    return x * sigmoid(set1(1.5957691216f) * cubic);  // 2·sqrt(2/π)
+    return x * sigmoid(set1(1.5957691216f) * cubic).value;  // 2·sqrt(2/π)
   }
-  if constexpr (kind == Activation::silu) return x * sigmoid(x);
+  if constexpr (kind == Activation::silu) return x * sigmoid(x).value;
   if constexpr (kind == Activation::tanh) return tanh(x);
-  if constexpr (kind == Activation::sigmoid) return sigmoid(x);
+  if constexpr (kind == Activation::sigmoid) return sigmoid(x).value;
 }
 
 template <Activation kind>
@@ -38,21 +46,21 @@ HEED_INLINE Slope slope(F x) {
     return {x * at.cumulative, fma(x, at.density, at.cumulative)};
   }
   if constexpr (kind == Activation::gelu_tanh) {
-    const F s = sigmoid(set1(1.5957691216f) * fma(set1(0.044715f) * x * x, x, x));
+    const auto [s, rest] = sigmoid(set1(1.5957691216f) * fma(set1(0.044715f) * x * x, x, x));
     const F inner = set1(1.5957691216f) * fma(set1(0.134145f) * x, x, one);
-    return {x * s, fma(x * s * (one - s), inner, s)};
+    return {x * s, fma(x * s * rest, inner, s)};
   }
   if constexpr (kind == Activation::silu) {
-    const F s = sigmoid(x);
-    return {x * s, s * fma(x, one - s, one)};
+    const auto [s, rest] = sigmoid(x);
+    return {x * s, s * fma(x, rest, one)};
   }
   if constexpr (kind == Activation::tanh) {
     const F y = tanh(x);
     return {y, (one - y) * (one + y)};
   }
   if constexpr (kind == Activation::sigmoid) {
-    const F s = sigmoid(x);
-    return {s, s * (one - s)};
+    const auto [s, rest] = sigmoid(x);
+    return {s, s * rest};
   }
 }
 
