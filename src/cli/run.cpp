@@ -1,0 +1,199 @@
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.h"
+#include "cli/terminal.h"
+#include "decode/generate.h"
+#include "formats/lines.h"
+#include "formats/npy.h"
+#include "tasks/evaluate.h"
+#include "tasks/loss.h"
+#include "train/model_folder.h"
+#include "train/trainer.h"
+
+namespace heed::cli {
+
+namespace {
+
+struct Options {
+  std::string model, text, input, states;
+  std::vector<std::string> overrides;
+  bool verify = false;
+  GenerationConfig generation;
+};
+
+/// "\n" for a line end and "\\" for a backslash: an answer is one line.
+std::string on_one_line(const std::string& text) {
+  std::string line;
+  for (const char c : text) {
+    if (c == '\n')
+      line += "\\n";
+    else if (c == '\\')
+      line += "\\\\";
+    else if (c == '\r')
+      line += "\\r";
+    else
+      line += c;
+  }
+  return line;
+}
+
+std::vector<std::string> read_inputs(const Options& options, bool text_given, const DataConfig& data) {
+  if (text_given) return {options.text};
+  LineOptions how;
+  how.bad_bytes = data.bad_bytes == "replace" ? BadBytes::replace : BadBytes::refuse;
+  how.longest = data.max_line_bytes;
+  LineReader reader(options.input.empty() ? "/dev/stdin" : options.input, how);
+  std::vector<std::string> lines;
+  std::string_view line;
+  while (reader.next(line)) lines.emplace_back(line);
+  return lines;
+}
+
+const char* name_of(Stop stop) {
+  switch (stop) {
+    case Stop::end: return "end";
+    case Stop::length: return "length";
+    case Stop::context: return "context";
+    case Stop::text: return "stop string";
+  }
+  return "";
+}
+
+void print_classes(const ModelFolder& folder, const std::vector<std::string>& texts, const Evaluation& with, bool json) {
+  std::vector<std::vector<std::int32_t>> ids;
+  for (const std::string& text : texts) ids.push_back(folder.text.input(text));
+  const Tensor probabilities = classify(with, ids);
+  const auto& names = folder.text.labels.names();
+  for (std::int64_t i = 0; i < probabilities.rows(); ++i) {
+    const float* p = probabilities.floats() + i * probabilities.width();
+    const auto best = static_cast<std::size_t>(std::max_element(p, p + probabilities.width()) - p);
+    if (json) {
+      nlohmann::ordered_json all;
+      for (std::size_t c = 0; c < names.size(); ++c) all[names[c]] = p[c];
+      std::printf("%s\n", nlohmann::ordered_json{{"text", texts[static_cast<std::size_t>(i)]}, {"class", names[best]}, {"probability", p[best]}, {"probabilities", all}}.dump().c_str());
+    } else {
+      std::printf("%s\t%.4f\n", names[best].c_str(), static_cast<double>(p[best]));
+    }
+  }
+}
+
+void print_generated(const ModelFolder& folder, const std::vector<std::string>& texts, const GenerationConfig& generation, bool text_given, const Evaluation& with, bool json) {
+  const bool translating = folder.text.task == Task::translation;
+  const Vocabulary& vocabulary = translating ? *folder.text.target : *folder.text.source;
+  std::vector<GenerationInput> inputs;
+  for (const std::string& text : texts) {
+    if (translating)
+      inputs.push_back({folder.text.input(text), {Vocabulary::begin()}});
+    else
+      inputs.push_back({{}, folder.text.input(text)});
+  }
+  GenerationCallbacks callbacks;
+  callbacks.decode = [&](std::span<const std::int32_t> ids) { return vocabulary.decode(ids); };
+  // A text given by hand is answered as it comes; a file's answers keep their line each.
+  const bool stream = text_given && !json && generation.beams == 1;
+  if (stream) {
+    callbacks.stream = [](std::size_t, std::string_view piece) {
+      std::fwrite(piece.data(), 1, piece.size(), stdout);
+      std::fflush(stdout);
+    };
+  }
+  ProgressBar bar;
+  if (!text_given)
+    callbacks.progress = [&](std::size_t done, std::size_t total) { bar.show(static_cast<double>(done) / static_cast<double>(total), format("{} of {}", done, total)); };
+  Session session(with.pool, with.precision);
+  // A stream of text has no end token; documents and translations have.
+  const std::int32_t end = translating || folder.text.documents ? Vocabulary::end() : -1;
+  const std::vector<Generated> found = answers(*folder.model, session, inputs, generation, end, callbacks);
+  bar.finish();
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    if (json)
+      std::printf("%s\n", nlohmann::ordered_json{{"input", texts[i]}, {"answer", found[i].text}, {"log_probability", found[i].log_probability},
+                                                 {"tokens", found[i].tokens.size()}, {"stop", name_of(found[i].stop)}}
+                              .dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
+    else if (stream)
+      std::printf("\n");
+    else
+      std::printf("%s\n", on_one_line(found[i].text).c_str());
+  }
+}
+
+/// Hidden states of every token of the inputs, one after the other: [tokens, width].
+void write_states(const ModelFolder& folder, const std::vector<std::string>& texts, const std::string& file, const Evaluation& with) {
+  std::vector<std::int32_t> ids;
+  auto sequences = std::make_shared<Sequences>();
+  for (const std::string& text : texts) {
+    for (const std::int32_t id : folder.text.input(text)) ids.push_back(id);
+    sequences->offsets.push_back(static_cast<std::int64_t>(ids.size()));
+  }
+  PassOptions how;
+  how.precision = with.precision;
+  Pass pass(with.arena, with.pool, how);
+  const TokenRows rows{ids, sequences};
+  const Var hidden = folder.text.task == Task::language_modelling ? folder.model->decode(pass, rows, Var()) : folder.model->encode(pass, rows);
+  write_npy(file, hidden.value().to(DType::float32));
+  say(format("{} hidden states of width {} written to {}", hidden.tokens(), hidden.width(), file));
+}
+
+/// `from` with the fields of `given_values` whose options were given; the options are in the order of the fields.
+GenerationConfig with_given(GenerationConfig from, const GenerationConfig& given_values, const std::vector<CLI::Option*>& given) {
+  std::size_t index = 0;
+  GenerationConfig::fields(from, [&](const char*, auto& member, auto&&...) {
+    const std::size_t wanted = index++;
+    if (given[wanted]->count() == 0) return;
+    std::size_t at = 0;
+    GenerationConfig::fields(given_values, [&](const char*, const auto& value, auto&&...) {
+      if constexpr (std::is_same_v<std::remove_cvref_t<decltype(value)>, std::remove_cvref_t<decltype(member)>>)
+        if (at == wanted) member = value;
+      ++at;
+    });
+  });
+  return from;
+}
+
+}  // namespace
+
+void add_run(CLI::App& app, Common& common, int& exit_code) {
+  auto options = std::make_shared<Options>();
+  CLI::App* verb = app.add_subcommand("run", "Run a model: translate, go on with a text, or classify; one answer a line");
+  verb->add_option("MODEL", options->model, "a model folder")->required();
+  CLI::Option* text = verb->add_option("TEXT", options->text, "one input; without it and --input, each line of stdin is one");
+  verb->add_option("--input", options->input, "a file, plain or gzip: each line is an input")->excludes(text);
+  GenerationConfig& g = options->generation;
+  // What is not given stays as the model's recipe has it.
+  auto given = std::make_shared<std::vector<CLI::Option*>>();
+  GenerationConfig::fields(g, [&](const char* key, auto& member, const char* meaning, auto&&...) {
+    std::string name = "--" + std::string(key);
+    std::replace(name.begin(), name.end(), '_', '-');
+    if constexpr (std::is_same_v<std::remove_reference_t<decltype(member)>, bool>)
+      given->push_back(verb->add_flag(name, member, meaning));
+    else
+      given->push_back(verb->add_option(name, member, meaning));
+  });
+  verb->add_option("--states", options->states, "write the hidden states of all inputs to this .npy file instead of answering");
+  verb->add_flag("--verify", options->verify, "check every tensor's checksum first");
+  verb->add_option("--threads", common.threads, "threads; by default the processors this process may use")->check(CLI::NonNegativeNumber);
+  verb->add_flag("--json", common.json, "one JSON object a line");
+  verb->callback([options, text, given, &common, &exit_code] {
+    const ModelFolder folder = load_model_folder(options->model, options->verify);
+    const GenerationConfig generation = with_given(folder.recipe.generation, options->generation, *given);
+    Recipe checked = folder.recipe;
+    checked.generation = generation;
+    check(checked);
+    const bool text_given = text->count() > 0;
+    const std::vector<std::string> inputs = read_inputs(*options, text_given, folder.recipe.data);
+    if (inputs.empty()) throw Error("nothing to run: the input has no line");
+    ThreadPool pool(common.threads);
+    Arena arena;
+    const Evaluation with{*folder.model, folder.text, arena, pool, precision_of(folder.recipe.training)};
+    if (!options->states.empty())
+      write_states(folder, inputs, options->states, with);
+    else if (folder.text.task == Task::classification)
+      print_classes(folder, inputs, with, common.json);
+    else
+      print_generated(folder, inputs, generation, text_given, with, common.json);
+    exit_code = 0;
+  });
+}
+
+}  // namespace heed::cli
