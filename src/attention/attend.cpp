@@ -216,9 +216,8 @@ void run_decoding(const AttentionProblem& problem, const Call& call, ThreadPool&
                   static_cast<int>(unit.partials), stride);
 }
 
-void clear(const View& view, std::int64_t first_row, std::int64_t rows, std::int64_t column, std::int64_t width) {
-  for (std::int64_t row = first_row; row < first_row + rows; ++row)
-    std::fill_n(view.floats() + row * view.row_stride + column, width, 0.0f);
+void clear(float* rows, std::int64_t stride, std::int64_t count, std::int64_t width) {
+  for (std::int64_t row = 0; rows && row < count; ++row) std::fill_n(rows + row * stride, width, 0.0f);
 }
 
 }  // namespace
@@ -247,39 +246,48 @@ void backward(const AttentionProblem& problem, View output, const float* log_sum
     return group * sequence.query_count * (sequence.key_count + 16) * (width + value_width) * 5 / 2;
   });
   const std::int64_t scratch = scratch_floats(problem.head_width, problem.value_width, true);
+  const std::int64_t heads = problem.heads, all_heads = units * group;
+
+  /// Head `number` of all sequences' heads, and where its gradients go.
+  struct Work {
+    Head head;
+    HeadGradients to;
+  };
+  const auto work_of = [&](std::int64_t number, float* memory) {
+    const auto index = static_cast<std::size_t>(number / heads);
+    const AttentionSequence& sequence = problem.sequences[index];
+    const std::int64_t head = number % heads, shared = head / group;
+    const auto place = [](const View& view, std::int64_t row, std::int64_t column) {
+      return view.data ? static_cast<float*>(Call::row(view, row, column)) : nullptr;
+    };
+    Work work{call.head(index, static_cast<int>(head), memory), {}};
+    work.to = {.doutput = place(doutput, sequence.query_begin, head * value_width),
+               .doutput_stride = doutput.row_stride,
+               .query = place(gradients.query, sequence.query_begin, head * width),
+               .query_stride = gradients.query.row_stride,
+               .key = place(gradients.key, sequence.key_begin, shared * width),
+               .key_stride = gradients.key.row_stride,
+               .value = place(gradients.value, sequence.key_begin, shared * value_width),
+               .value_stride = gradients.value.row_stride,
+               .relative = gradients.relative ? tables.data() + number * table : nullptr};
+    return work;
+  };
   pool.parallel_for(static_cast<std::int64_t>(pieces.size()), [&](std::int64_t i) {
     const Workspace workspace(scratch);
-    const Piece& piece = pieces[static_cast<std::size_t>(i)];
-    for (std::int64_t unit = piece.begin; unit < piece.end; ++unit) {
-      const auto index = static_cast<std::size_t>(unit / key_value_heads);
-      const std::int64_t shared = unit % key_value_heads;
-      const AttentionSequence& sequence = problem.sequences[index];
-      HeadGradients to;
-      to.doutput_stride = doutput.row_stride;
-      to.query_stride = gradients.query.row_stride;
-      to.key_stride = gradients.key.row_stride;
-      to.value_stride = gradients.value.row_stride;
-      if (gradients.key.data) {
-        to.key = static_cast<float*>(Call::row(gradients.key, sequence.key_begin, shared * width));
-        if (!gradients.accumulate_key)
-          clear(gradients.key, sequence.key_begin, sequence.key_count, shared * width, width);
+    const std::int64_t begin = pieces[static_cast<std::size_t>(i)].begin * group;
+    const std::int64_t end = pieces[static_cast<std::size_t>(i)].end * group;
+    Work work = work_of(begin, workspace.floats());
+    for (std::int64_t number = begin; number < end; ++number) {
+      const Head& head = work.head;
+      if (number % group == 0) {
+        if (!gradients.accumulate_key) clear(work.to.key, work.to.key_stride, head.keys, width);
+        if (!gradients.accumulate_value) clear(work.to.value, work.to.value_stride, head.keys, value_width);
       }
-      if (gradients.value.data) {
-        to.value = static_cast<float*>(Call::row(gradients.value, sequence.key_begin, shared * value_width));
-        if (!gradients.accumulate_value)
-          clear(gradients.value, sequence.key_begin, sequence.key_count, shared * value_width, value_width);
-      }
-      for (std::int64_t number = shared * group; number < (shared + 1) * group; ++number) {
-        to.doutput = static_cast<float*>(Call::row(doutput, sequence.query_begin, number * value_width));
-        if (gradients.query.data) {
-          to.query = static_cast<float*>(Call::row(gradients.query, sequence.query_begin, number * width));
-          if (!gradients.accumulate_query)
-            clear(gradients.query, sequence.query_begin, sequence.query_count, number * width, width);
-        }
-        if (gradients.relative)
-          to.relative = tables.data() + (static_cast<std::int64_t>(index) * problem.heads + number) * table;
-        backward_kernels[set].head(call.head(index, static_cast<int>(number), workspace.floats()), to);
-      }
+      if (!gradients.accumulate_query) clear(work.to.query, work.to.query_stride, head.queries, width);
+      const bool last = number + 1 == all_heads;
+      const Work next = work_of(last ? number : number + 1, workspace.floats());
+      backward_kernels[set].head(head, work.to, last ? nullptr : &next.head, &next.to);
+      work = next;
     }
   });
   for (std::size_t i = 0; i < tables.size(); ++i)

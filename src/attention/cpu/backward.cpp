@@ -41,7 +41,7 @@ void gather(const QueryBlock& block, const HeadGradients& gradients, Statistics&
 /// scores: S → P (dropped ones 0, the others divided by what is kept); products: dP → scale · dS.
 template <bool drops, bool general>
 void weigh(const QueryBlock& block, const Statistics& statistics, float* scores, float* products,
-           const float* derivative, float* line, std::int64_t begin, int keys, bool masked) {
+           const float* derivative, float* line, std::int64_t begin, int keys, bool masked, Ahead& ahead) {
   const Head& head = block.head;
   const int stride = block.lanes_used;
   const F scale = set1(head.scale), inverse_kept = set1(1.0f / head.kept);
@@ -60,6 +60,7 @@ void weigh(const QueryBlock& block, const Statistics& statistics, float* scores,
     clear(end, keys);
     for (int key = first; key < end; ++key) {
       const int at = key * stride + lane;
+      ahead.fetch(2);
       const F weight = exp2(load(scores + at) - log_sum);
       F used = weight, dweight = load(products + at);
       if constexpr (drops) {
@@ -92,7 +93,7 @@ Panel rows_of(DType type, const void* data, std::int64_t stride, int rows, int w
   return {copy, whole_vectors(width)};
 }
 
-void backward_block(const QueryBlock& block, const HeadGradients& gradients) {
+void backward_block(const QueryBlock& block, const HeadGradients& gradients, Ahead& ahead) {
   const Head& head = block.head;
   const int stride = block.lanes_used, count = block.count, width = head.width, value_width = head.value_width;
   float* const query_columns = head.scratch;  // [width][lanes]
@@ -139,8 +140,8 @@ void backward_block(const QueryBlock& block, const HeadGradients& gradients) {
     block.adjust(scores, at, keys, masked, derivative, line);
     if (gradients.relative)
       for (int i = 0; i < keys + stride; ++i) dline[i] = 0.0f;
-    weigh_block(block, statistics, scores, products, derivative, gradients.relative ? dline : nullptr, at, keys,
-                masked);
+    weigh_block(block, statistics, scores, products, derivative, gradients.relative ? dline : nullptr, at, keys, masked,
+                ahead);
     if (gradients.relative) add_relative(block, dline, at, keys, gradients.relative);
     block.each_key_group(at, keys, masked, [&](int row, int rows, int lane, int seeing) {
       const int place = row * stride + lane, queries = static_cast<int>(smaller(seeing, count - lane));
@@ -162,9 +163,13 @@ void backward_block(const QueryBlock& block, const HeadGradients& gradients) {
   }
 }
 
-void backward(const Head& head, const HeadGradients& gradients) {
-  for (std::int64_t begin = 0; begin < head.queries; begin += query_block)
-    backward_block({head, begin, static_cast<int>(smaller(query_block, head.queries - begin))}, gradients);
+void backward(const Head& head, const HeadGradients& gradients, const Head* next, const HeadGradients* next_gradients) {
+  Ahead nothing(head, nullptr, nullptr), ahead(head, next, next_gradients);
+  for (std::int64_t begin = 0; begin < head.queries; begin += query_block) {
+    const bool last = begin + query_block >= head.queries;
+    backward_block({head, begin, static_cast<int>(smaller(query_block, head.queries - begin))}, gradients,
+                   last ? ahead : nothing);
+  }
 }
 
 }  // namespace

@@ -15,12 +15,12 @@ HEED_INLINE F pairwise(F a, F b) {
   return HEED_SHUFFLE_LANES(a, b, even) + HEED_SHUFFLE_LANES(a, b, odd);
 }
 
-/// Scalar products of `query` with `count` (1 to lanes) rows of keys.
-template <DType type>
-F scalar_products(const float* query, int width, const char* key, std::int64_t stride_bytes, int count) {
-  F sum[lanes];
-  const char* row[lanes];
-  for (int r = 0; r < lanes; ++r) {
+/// Scalar products of `query` with `count` (1 to R) rows of keys, in the first lanes.
+template <DType type, int R>
+HEED_INLINE F scalar_products(const float* query, int width, const char* key, std::int64_t stride_bytes, int count) {
+  F sum[R];
+  const char* row[R];
+  for (int r = 0; r < R; ++r) {
     sum[r] = zero();
     row[r] = key + (r < count ? r : count - 1) * stride_bytes;
   }
@@ -28,16 +28,18 @@ F scalar_products(const float* query, int width, const char* key, std::int64_t s
   for (; i + lanes <= width; i += lanes) {
     const F factor = load(query + i);
 #pragma GCC unroll 16
-    for (int r = 0; r < lanes; ++r) sum[r] = fma(load_as<type>(row[r], i, lanes), factor, sum[r]);
+    for (int r = 0; r < R; ++r) sum[r] = fma(load_as<type>(row[r], i, lanes), factor, sum[r]);
   }
   if (i < width) {
     const F factor = load(query + i, width - i);
-    for (int r = 0; r < lanes; ++r) sum[r] = fma(load_as<type>(row[r], i, width - i), factor, sum[r]);
+    for (int r = 0; r < R; ++r) sum[r] = fma(load_as<type>(row[r], i, width - i), factor, sum[r]);
   }
+  // Each level halves what a row's sum is spread over; with fewer rows than lanes the last levels fold a vector upon
+  // itself.
 #pragma GCC unroll 4
-  for (int left = lanes / 2; left > 0; left /= 2)
+  for (int level = 1, left = R; level < lanes; level *= 2, left = (left + 1) / 2)
 #pragma GCC unroll 8
-    for (int r = 0; r < left; ++r) sum[r] = pairwise(sum[2 * r], sum[2 * r + 1]);
+    for (int r = 0; r < (left + 1) / 2; ++r) sum[r] = pairwise(sum[2 * r], sum[2 * r + 1 < left ? 2 * r + 1 : 2 * r]);
   return sum[0];
 }
 
@@ -59,9 +61,13 @@ void score(const Head& head, const float* query, std::int64_t begin, std::int64_
   const std::int64_t stride = head.key_stride * bytes;
   each_part(head, begin, end, [&](const attention::Span& span, std::int64_t from, std::int64_t rows, std::int64_t to) {
     const char* key = static_cast<const char*>(span.key) + from * stride + head.key_column * bytes;
-    for (std::int64_t row = 0; row < rows; row += lanes)
+    std::int64_t row = 0;
+    for (; row + 4 < rows; row += lanes)
       store(scores + to + row,
-            scalar_products<type>(query, head.width, key + row * stride, stride, tail_of(rows - row)));
+            scalar_products<type, lanes>(query, head.width, key + row * stride, stride, tail_of(rows - row)));
+    if (row < rows)
+      store(scores + to + row,
+            scalar_products<type, 4>(query, head.width, key + row * stride, stride, static_cast<int>(rows - row)));
   });
 }
 

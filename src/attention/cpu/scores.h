@@ -133,6 +133,17 @@ class Ahead {
     add(at(next->spans->value, type, next->value_column), type, next->value_stride, 0, keys, next->value_width);
   }
 
+  /// The backward's: gradients as well.
+  Ahead(const Head& head, const Head* next, const attention::HeadGradients* gradients)
+      : Ahead(head, next, std::int64_t{0}) {
+    if (!next) return;
+    const std::int64_t queries = smaller(query_block, next->queries), keys = smaller(key_block, next->keys);
+    add(gradients->doutput, DType::float32, gradients->doutput_stride, 0, queries, next->value_width);
+    if (gradients->query) add(gradients->query, DType::float32, gradients->query_stride, 0, queries, next->width);
+    if (gradients->key) add(gradients->key, DType::float32, gradients->key_stride, 0, keys, next->width);
+    if (gradients->value) add(gradients->value, DType::float32, gradients->value_stride, 0, keys, next->value_width);
+  }
+
   /// Asks for the next `rows` rows, if there are any left.
   HEED_INLINE void fetch(int rows) {
     while (rows > 0 && part_ < parts_) {
@@ -159,7 +170,7 @@ class Ahead {
                           count};
   }
 
-  Rows part_of_[4];
+  Rows part_of_[8];
   int parts_ = 0, part_ = 0;
   std::int64_t row_ = 0;
 };

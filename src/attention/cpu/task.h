@@ -81,8 +81,9 @@ struct Forward {
 };
 
 struct Backward {
-  /// Gradients of one head, all its queries, in order.
-  void (*head)(const Head& head, const HeadGradients& gradients);
+  /// Gradients of one head, all its queries, in order. `next` (or null) and its gradients are what will be asked for
+  /// next.
+  void (*head)(const Head& head, const HeadGradients& gradients, const Head* next, const HeadGradients* next_gradients);
 };
 
 /// For few queries a sequence.
