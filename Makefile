@@ -50,4 +50,4 @@ lint: lint-packages configure
 	@echo "check which room includes which"
 	@tools/check_rooms
 	@echo "look for mistakes (minutes)"
-	@find src -name '*.cpp' | xargs -n 1 -P $(jobs) clang-tidy -p $(build) --quiet
+	@find src -name '*.cpp' | xargs -n 1 -P $(jobs) clang-tidy -p $(build) --quiet --extra-arg=-Wno-unknown-warning-option

@@ -1,13 +1,12 @@
 #include "train/metrics_file.h"
 
 #include <fcntl.h>
+#include <heed/error.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 #include <nlohmann/json.hpp>
-
-#include "heed/error.h"
 
 namespace heed {
 

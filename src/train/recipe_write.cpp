@@ -82,7 +82,9 @@ std::string write_recipe(const Recipe& recipe, bool documented) {
     const std::size_t margin = beside ? comment_column : 0;
     std::string left = beside ? line : "";
     for (const std::string& words : wrapped(documentation(doc, allowed), page_width - margin - 2)) {
-      text += left + std::string(margin - columns(left), ' ') + "# " + words + "\n";
+      text += left;
+      text.append(margin - columns(left), ' ');
+      text += format("# {}\n", words);
       left.clear();
     }
     if (!beside) text += line + "\n";

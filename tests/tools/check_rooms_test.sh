@@ -34,6 +34,8 @@ refuses src/ops/add.cpp '"heed/tensor.h"'
 refuses src/ops/add.cpp '<base/log.h>'
 refuses src/ops/add.h '<toml++/toml.h>'
 takes src/ops/add.cpp '<toml++/toml.h>'
+refuses src/ops/add.cpp '<CLI/CLI.hpp>'
+takes src/cli/commands.h '<CLI/CLI.hpp>'
 mkdir "$house/src/attic"
 printf '#include <vector>\n' >"$house/src/attic/old.h"
 case $("$check" "$house") in "src/attic/old.h:1: src/attic is no room"*) ;; *) echo "taken: src/attic"; exit 1 ;; esac
