@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "base/field.h"
+#include <heed/detail/field.h>
 
 namespace heed {
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "decode/config.h"
-#include "models/model.h"
+#include <heed/model.h>
 
 namespace heed {
 

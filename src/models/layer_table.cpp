@@ -1,6 +1,6 @@
 #include <unordered_set>
 
-#include "models/model.h"
+#include <heed/model.h>
 
 namespace heed {
 

@@ -1,4 +1,4 @@
-#include "models/model.h"
+#include <heed/model.h>
 
 #include <unordered_set>
 

@@ -1,4 +1,4 @@
-#include "models/transformer.h"
+#include <heed/transformer.h>
 
 #include <cmath>
 

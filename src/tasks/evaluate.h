@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "decode/config.h"
-#include "models/model.h"
+#include <heed/model.h>
 #include "text/batches.h"
 
 namespace heed {

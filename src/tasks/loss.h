@@ -1,5 +1,5 @@
 #pragma once
-#include "models/model.h"
+#include <heed/model.h>
 #include "text/batches.h"
 
 namespace heed {

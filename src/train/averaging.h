@@ -2,7 +2,7 @@
 #include <filesystem>
 #include <vector>
 
-#include "models/model.h"
+#include <heed/model.h>
 #include "train/config.h"
 
 namespace heed {

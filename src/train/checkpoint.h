@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "models/model.h"
+#include <heed/model.h>
 #include "train/optimizer.h"
 
 namespace heed {

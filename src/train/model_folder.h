@@ -3,7 +3,7 @@
 #include <memory>
 #include <string>
 
-#include "models/model.h"
+#include <heed/model.h>
 #include "text/examples.h"
 #include "train/recipe.h"
 

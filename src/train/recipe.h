@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "decode/config.h"
-#include "models/config.h"
+#include <heed/model_config.h>
 #include "text/config.h"
 #include "train/config.h"
 

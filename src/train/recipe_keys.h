@@ -7,7 +7,7 @@
 #include <string_view>
 #include <type_traits>
 
-#include "base/field.h"
+#include <heed/detail/field.h>
 #include "formats/recipe.h"
 #include "train/recipe.h"
 

@@ -4,7 +4,7 @@
 #include <functional>
 #include <string>
 
-#include "models/model.h"
+#include <heed/model.h>
 #include "tasks/evaluate.h"
 #include "text/batches.h"
 #include "train/checkpoint.h"

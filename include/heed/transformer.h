@@ -1,5 +1,5 @@
 #pragma once
-#include "models/model.h"
+#include <heed/model.h>
 
 namespace heed {
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "models/config.h"
+#include <heed/model_config.h>
 
 namespace heed {
 

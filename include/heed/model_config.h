@@ -2,7 +2,7 @@
 #include <cstdint>
 #include <string>
 
-#include "base/field.h"
+#include <heed/detail/field.h>
 
 namespace heed {
 
