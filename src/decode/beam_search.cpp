@@ -11,8 +11,6 @@ namespace heed {
 
 namespace {
 
-constexpr double infinity = std::numeric_limits<double>::infinity();
-
 /// A token of a hypothesis and the one before it: hypotheses share their beginnings.
 struct Node {
   std::int32_t parent;  ///< −1: the prompt comes before it

@@ -1,12 +1,11 @@
 #pragma once
 #include <heed/arena.h>
+#include <heed/model.h>
 #include <heed/pass.h>
 
 #include <cstdint>
 #include <span>
 #include <vector>
-
-#include <heed/model.h>
 
 namespace heed {
 
