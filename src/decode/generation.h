@@ -1,13 +1,13 @@
 #pragma once
+#include <heed/generation_config.h>
+#include <heed/model.h>
+
 #include <cstdint>
 #include <functional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "decode/config.h"
-#include <heed/model.h>
 
 namespace heed {
 

@@ -1,11 +1,10 @@
 #pragma once
+#include <heed/generation_config.h>
 #include <heed/random.h>
 
 #include <cstdint>
 #include <span>
 #include <vector>
-
-#include "decode/config.h"
 
 namespace heed {
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "decode/config.h"
+#include <heed/generation_config.h>
 #include <heed/model.h>
 #include "text/batches.h"
 

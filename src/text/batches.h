@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "text/config.h"
+#include <heed/data_config.h>
 #include "text/token_store.h"
 
 namespace heed {

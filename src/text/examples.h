@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "text/config.h"
+#include <heed/data_config.h>
 #include "text/vocabulary.h"
 
 namespace heed {

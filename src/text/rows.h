@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "formats/lines.h"
-#include "text/config.h"
+#include <heed/data_config.h>
 
 namespace heed {
 

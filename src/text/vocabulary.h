@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "text/config.h"
+#include <heed/data_config.h>
 
 namespace heed {
 

@@ -24,12 +24,6 @@ std::uint64_t checksum(std::uint64_t start, std::string_view bytes) {
 /// Read whole: a mapped file may not be empty, and says so itself.
 std::string read_whole(const fs::path& path) { return std::string(MappedFile(path).bytes()); }
 
-/// `at`, which must be there and of the type of T.
-template <class T>
-T field(const nlohmann::json& json, const char* key) {
-  return json.at(key).get<T>();
-}
-
 }  // namespace
 
 std::uint64_t fingerprint(const VocabularyFile& contents) {
@@ -64,14 +58,14 @@ VocabularyFile read_vocabulary_file(const fs::path& folder, const std::string& n
   if (const auto version = json.value("version", nlohmann::json()); version != format_version)
     throw Error(
         "{}: the vocabulary's format version is {}; this heed reads {}; use the heed that wrote it or a newer one",
-        path.string(), version.dump(), format_version);
+        path.string(), version.is_number() ? version.dump() : "not a number", format_version);
   VocabularyFile contents;
   std::uint64_t expected = 0;
   try {
-    contents.kind = field<std::string>(json, "kind");
-    contents.algorithm = field<std::string>(json, "algorithm");
-    contents.entries = field<std::vector<std::string>>(json, "entries");
-    expected = field<std::uint64_t>(json, "fingerprint");
+    contents.kind = json.at("kind").get<std::string>();
+    contents.algorithm = json.at("algorithm").get<std::string>();
+    contents.entries = json.at("entries").get<std::vector<std::string>>();
+    expected = json.at("fingerprint").get<std::uint64_t>();
   } catch (const nlohmann::json::exception& error) {
     throw Error("{}: the vocabulary was altered ({}); copy the model folder again", path.string(), error.what());
   }

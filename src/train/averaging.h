@@ -3,7 +3,7 @@
 #include <vector>
 
 #include <heed/model.h>
-#include "train/config.h"
+#include <heed/training_config.h>
 
 namespace heed {
 

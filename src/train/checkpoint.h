@@ -1,10 +1,12 @@
 #pragma once
+#include <heed/model.h>
+#include <heed/optimizer.h>
+
 #include <filesystem>
 #include <string>
 #include <vector>
 
-#include <heed/model.h>
-#include "train/optimizer.h"
+#include "formats/safetensors.h"
 
 namespace heed {
 

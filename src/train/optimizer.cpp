@@ -1,8 +1,9 @@
-#include "train/optimizer.h"
+#include <heed/optimizer.h>
 
 #include <cmath>
 #include <cstring>
 
+#include "formats/safetensors.h"
 #include "kernels/rows.h"
 
 namespace heed {

@@ -4,10 +4,10 @@
 #include <string_view>
 #include <vector>
 
-#include "decode/config.h"
+#include <heed/generation_config.h>
 #include <heed/model_config.h>
-#include "text/config.h"
-#include "train/config.h"
+#include <heed/data_config.h>
+#include <heed/training_config.h>
 
 namespace heed {
 

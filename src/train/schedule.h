@@ -1,7 +1,7 @@
 #pragma once
 #include <cstdint>
 
-#include "train/config.h"
+#include <heed/training_config.h>
 
 namespace heed {
 

@@ -1,14 +1,15 @@
 #pragma once
 #include <heed/pass.h>
+#include <heed/training_config.h>
 
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "formats/safetensors.h"
-#include "train/config.h"
-
 namespace heed {
+
+class SafetensorsReader;  // of a checkpoint
+using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
 
 /// Turns gradients into new weights: AdamW, Adam or SGD. Owns the moments, laid out like the gradients' buffer. Weights of
 /// two or more dimensions decay, biases and norms do not.
