@@ -191,7 +191,8 @@ TEST(Attention, AQueryThatSeesNoKeyGivesZeros) {
 
 TEST(Attention, AddsToGradientsWhenAsked) {
   ThreadPool pool(1);
-  Sample sample(Choice{}, 1);
+  const Choice choice;
+  Sample sample(choice, 1);
   sample.forward(pool);
   SampleGradients once(sample), twice(sample);
   once.backward(sample, pool);
@@ -229,7 +230,8 @@ void expect_error(const std::string& expected, const AttentionProblem& problem, 
 }
 
 TEST(Attention, NamesShapesThatDoNotFit) {
-  const Sample sample(Choice{}, 1);
+  const Choice choice;
+  const Sample sample(choice, 1);
   AttentionProblem problem = sample.problem;
   problem.heads = 3;
   problem.key_value_heads = 2;
