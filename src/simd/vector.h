@@ -232,13 +232,31 @@ HEED_INLINE float reduce_max(F a) {
   return lane[0];
 }
 
-/// 2^x for x in [−126, 127]; below, 0 is approached and reached at −127. Error about 1 unit in the last place.
+/// The nearest whole number, ties to even; |x| < 2²².
+HEED_INLINE F round_to_whole(F x) {
+#if defined(HEED_AVX512)
+  return (F)_mm512_roundscale_ps((__m512)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+#elif defined(HEED_AVX2)
+  return (F)_mm256_round_ps((__m256)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+#else
+  return (x + set1(12582912.0f)) - set1(12582912.0f);  // 1.5·2²³: no bits are left for a fraction
+#endif
+}
+/// p·2ⁿ for whole n, where p and the result are normal numbers.
+HEED_INLINE F times_power_of_two(F p, F n) {
+#if defined(HEED_AVX512)
+  return (F)_mm512_scalef_ps((__m512)p, (__m512)n);
+#else
+  return as_float((U)p + ((U) __builtin_convertvector(n, I) << 23));
+#endif
+}
+
+/// 2^x, error about 1 unit in the last place; 0 below −126 (results are never subnormal), and from 128 on nearly 2¹²⁸.
+/// NaN gives NaN.
 HEED_INLINE F exp2(F x) {
-  x = max(set1(-127.0f), x);  // x last: a NaN stays
-  x = min(set1(127.99999f), x);
-  const F magic = set1(12582912.0f);  // 1.5·2²³: adding it rounds to the nearest integer, which then lies in the low bits
-  const F shifted = x + magic;
-  const F fraction = x - (shifted - magic);  // [−0.5, 0.5]
+  const F bounded = min(set1(127.99999f), x);  // x last: a NaN stays
+  const F whole = round_to_whole(bounded);
+  const F fraction = bounded - whole;  // [−0.5, 0.5]
   // Polynomial of 2^f on [−0.5, 0.5], degree 6: the coefficients of Cephes' exp2f (Moshier 1992).
   F p = set1(1.535336188319500e-4f);
   p = fma(p, fraction, set1(1.339887440266574e-3f));
@@ -247,20 +265,16 @@ HEED_INLINE F exp2(F x) {
   p = fma(p, fraction, set1(2.402264791363012e-1f));
   p = fma(p, fraction, set1(6.931472028550421e-1f));
   p = fma(p, fraction, set1(1.0f));
-  const I exponent = (as_int(shifted) - as_int(magic)) << 23;
-  const F scaled = as_float(as_int(p) + exponent);
-  return select(x <= set1(-126.5f), zero(), scaled);
+  // What lies below (−∞ makes a NaN on the way) is decided by the last choice.
+  return select(x < set1(-126.0f), zero(), times_power_of_two(p, whole));
 }
-/// e^x, error about 1 unit in the last place; 0 below about −87.3 (results are never subnormal), and from 88.72 on the
-/// largest finite numbers. NaN gives NaN.
+/// e^x, error about 1 unit in the last place; 0 below about −87.3 (results are never subnormal), and from 88.72 on nearly
+/// 2¹²⁸. NaN gives NaN.
 HEED_INLINE F exp(F x) {
-  x = max(set1(-87.7f), x);  // x last: a NaN stays
-  x = min(set1(88.722f), x);
-  const F magic = set1(12582912.0f);  // 1.5·2²³, as in exp2
-  const F shifted = fma(x, set1(1.44269504088896f), magic);
-  const F whole = shifted - magic;
+  const F bounded = min(set1(88.722f), x);  // x last: a NaN stays
+  const F whole = round_to_whole(bounded * set1(1.44269504088896f));
   // x − n·ln 2, in [−0.35, 0.35], with ln 2 in two parts: the first has 10 bits, so that its product is exact.
-  F r = fma(whole, set1(-0.693359375f), x);
+  F r = fma(whole, set1(-0.693359375f), bounded);
   r = fma(whole, set1(2.12194440e-4f), r);
   // The polynomial of degree 6 of least relative error there (Remez), with its first two coefficients rounded to 1.
   F p = set1(1.383683564e-3f);
@@ -270,8 +284,7 @@ HEED_INLINE F exp(F x) {
   p = fma(p, r, set1(4.999999208e-1f));
   p = fma(p, r, set1(1.0f));
   p = fma(p, r, set1(1.0f));
-  const F scaled = as_float(as_int(p) + ((as_int(shifted) - as_int(magic)) << 23));
-  return select(x <= set1(-87.3f), zero(), scaled);
+  return select(x < set1(-87.3f), zero(), times_power_of_two(p, whole));
 }
 
 /// Hyperbolic tangent, relative error about 3e-7: an odd polynomial near 0, 1 − 2/(e^{2x}+1) elsewhere.

@@ -74,19 +74,27 @@ void add_rows(View x, float* sum) {
   with_type(x, [&]<class X>(X*) { add_rows_of<X>(x, sum); });
 }
 
-typedef double Doubles __attribute__((vector_size(8 * lanes)));
+// A vector's floats as two vectors of doubles, each of the registers' own width: wider ones would live in memory.
+typedef float HalfFloats __attribute__((vector_size(2 * lanes)));
+typedef double Doubles __attribute__((vector_size(4 * lanes)));
 
 double sum_of_squares(View x) {
-  Doubles sums = {};
+  Doubles low = {}, high = {};
   for (std::int64_t row = 0; row < x.rows; ++row) {
     const float* const from = row_of(x, row);
     for_vectors(x.width, [&](std::int64_t j, auto n) {
-      const Doubles wide = __builtin_convertvector(load(from + j, n), Doubles);
-      sums += wide * wide;
+      const F value = load(from + j, n);
+      HalfFloats halves[2];
+      __builtin_memcpy(halves, &value, sizeof value);
+      const Doubles first = __builtin_convertvector(halves[0], Doubles);
+      const Doubles second = __builtin_convertvector(halves[1], Doubles);
+      low += first * first;
+      high += second * second;
     });
   }
+  low += high;
   double sum = 0.0;
-  for (int i = 0; i < lanes; ++i) sum += sums[i];
+  for (int i = 0; i < lanes / 2; ++i) sum += low[i];
   return sum;
 }
 
