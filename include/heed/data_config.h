@@ -80,7 +80,7 @@ struct VocabularyConfig {
     f("min_count", self.min_count, "word, character: rarer entries become the unknown token", at_least(1));
     f("shared", self.shared, "translation: one vocabulary for both sides");
     f("character_coverage", self.character_coverage, "subword: share of the characters that get a piece of their own",
-      between(0, 1));
+      between(0.98, 1));
     f("sampling", self.sampling,
       "subword regularisation in training: BPE dropout's rate, or unigram's smoothing alpha; 0: none",
       at_least_below(0, 1));

@@ -1,11 +1,12 @@
 #pragma once
+#include <heed/data_config.h>
+
 #include <cstdint>
 #include <memory>
 #include <mutex>
 #include <utility>
 #include <vector>
 
-#include <heed/data_config.h>
 #include "text/token_store.h"
 
 namespace heed {

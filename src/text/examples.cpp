@@ -7,8 +7,8 @@
 #include <cmath>
 #include <set>
 
-#include "text/unicode.h"
 #include "text/rows.h"
+#include "text/unicode.h"
 
 namespace heed {
 

@@ -1,4 +1,6 @@
 #pragma once
+#include <heed/data_config.h>
+
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -7,7 +9,6 @@
 #include <string_view>
 #include <vector>
 
-#include <heed/data_config.h>
 #include "text/vocabulary.h"
 
 namespace heed {

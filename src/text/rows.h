@@ -1,4 +1,6 @@
 #pragma once
+#include <heed/data_config.h>
+
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -7,7 +9,6 @@
 #include <vector>
 
 #include "formats/lines.h"
-#include <heed/data_config.h>
 
 namespace heed {
 

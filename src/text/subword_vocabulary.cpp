@@ -7,8 +7,10 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "formats/utf8.h"
 #include "text/subword_sampling.h"
 #include "text/thinned_lines.h"
+#include "text/unicode.h"
 
 namespace heed {
 
@@ -19,6 +21,7 @@ namespace {
 constexpr std::size_t most_training_bytes = std::size_t{512} << 20;
 // SentencePiece passes over longer sentences, and stops the process at words of 65,536 characters without a space.
 constexpr std::size_t longest_sentence = 4096;
+constexpr double least_coverage = 0.98;
 
 class Sentences final : public sp::SentenceIterator {
  public:
@@ -33,11 +36,37 @@ class Sentences final : public sp::SentenceIterator {
   std::size_t at_ = 0;
 };
 
-/// What SentencePiece says of a failure, without the place in its source.
+/// What SentencePiece says of a failure: "PLACE [condition] words", of which the words, or if there are none the
+/// condition.
 std::string reason(const sp::util::Status& status) {
   const std::string text = status.error_message();
   const std::size_t bracket = text.rfind("] ");
-  return bracket == std::string::npos ? text : text.substr(bracket + 2);
+  if (bracket == std::string::npos || bracket + 2 == text.size()) return text;
+  return text.substr(bracket + 2);
+}
+
+/// Why no subwords could be made, in the words of the recipe.
+Error training_error(const VocabularyConfig& config, const std::string& reason) {
+  // "Vocabulary size is smaller than required_chars. 5 vs 7. Increase vocab_size or …"
+  const std::size_t needed = reason.find(" vs ");
+  if (reason.starts_with("Vocabulary size is smaller") && needed != std::string::npos)
+    return Error(
+        "vocabulary.size is {}; the characters of the training text and the special tokens take {}; raise it, or "
+        "lower vocabulary.character_coverage",
+        config.size, reason.substr(needed + 4, reason.find('.', needed) - needed - 4));
+  return Error("vocabulary: SentencePiece cannot make {} {} subwords of the training text: {}", config.size,
+               config.algorithm, reason);
+}
+
+/// Whether a line has a character that is sure to be left after normalisation.
+bool has_visible_character(std::string_view line) {
+  const std::u32string codes = to_utf32(line);
+  return std::any_of(codes.begin(), codes.end(), [](char32_t code) {
+    const bool control = code < 0x21 || (code >= 0x7f && code < 0xc0);
+    const bool format = (code >= 0x2000 && code < 0x2070) || (code >= 0xfe00 && code < 0xfe10) || code == 0xfeff;
+    const bool special = code == 0x2581 || (code >= 0xfff0 && code < 0x10000);
+    return !control && !format && !special && !unicode::is_space(code);
+  });
 }
 
 class SubwordVocabulary final : public Vocabulary {
@@ -104,9 +133,14 @@ class SubwordVocabulary final : public Vocabulary {
 std::shared_ptr<const Vocabulary> train_subwords(const VocabularyConfig& config, const NextText& next) {
   if (config.algorithm != "bpe" && config.algorithm != "unigram")
     throw Error("vocabulary.algorithm is \"{}\"; it may be bpe or unigram", config.algorithm);
+  if (!(config.character_coverage >= least_coverage && config.character_coverage <= 1))
+    throw Error("vocabulary.character_coverage is {}; SentencePiece takes {} to 1", config.character_coverage,
+                least_coverage);
   ThinnedLines lines(most_training_bytes, longest_sentence);
   for (std::string_view text; next(text);) lines.add(text);
-  if (lines.lines().empty()) throw Error("vocabulary: the training text is empty; subwords are made from text");
+  // Without this SentencePiece would end the process.
+  if (std::none_of(lines.lines().begin(), lines.lines().end(), has_visible_character))
+    throw Error("vocabulary: the training text is empty or blank; subwords are made from text");
 
   Sentences sentences(lines.lines());
   const bool identity = config.normalisation == "identity";
@@ -128,8 +162,7 @@ std::shared_ptr<const Vocabulary> train_subwords(const VocabularyConfig& config,
   };
   VocabularyFile contents{.kind = "subword", .algorithm = config.algorithm, .entries = {}, .model = {}};
   if (const auto status = sp::SentencePieceTrainer::Train(options, &sentences, &contents.model); !status.ok())
-    throw Error("vocabulary: SentencePiece cannot make {} {} subwords of the training text: {}", config.size,
-                config.algorithm, reason(status));
+    throw training_error(config, reason(status));
   return subwords_from(std::move(contents));
 }
 

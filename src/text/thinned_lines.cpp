@@ -6,6 +6,8 @@ namespace heed {
 
 namespace {
 
+constexpr std::string_view unknown_mark = "\u2585";
+
 /// Bytes of the first piece of a line that is at most `longest` long (4 or more, so that a character fits).
 std::size_t first_piece(std::string_view line, std::size_t longest) {
   if (line.size() <= longest) return line.size();
@@ -33,9 +35,14 @@ void ThinnedLines::add(std::string_view text) {
 
 void ThinnedLines::add_line(std::string_view line) {
   if (seen_++ % stride_ != 0) return;
-  lines_.emplace_back(line);
-  std::replace(lines_.back().begin(), lines_.back().end(), '\t', ' ');
-  bytes_ += line.size() + sizeof(std::string);
+  std::string& kept = lines_.emplace_back();
+  for (std::size_t at = line.find(unknown_mark); at != std::string_view::npos; at = line.find(unknown_mark)) {
+    kept.append(line.substr(0, at)).push_back(' ');
+    line.remove_prefix(at + unknown_mark.size());
+  }
+  kept.append(line);
+  std::replace(kept.begin(), kept.end(), '\t', ' ');
+  bytes_ += kept.size() + sizeof(std::string);
   while (bytes_ > most_bytes_ && lines_.size() > 1) thin_out();
 }
 

@@ -13,7 +13,8 @@ class ThinnedLines {
  public:
   /// Lines longer than `longest` bytes are cut, at a space if there is one, else between characters.
   ThinnedLines(std::size_t most_bytes, std::size_t longest) : most_bytes_(most_bytes), longest_(longest) {}
-  /// A text of one or more lines. Tabs become spaces: SentencePiece passes over sentences that hold one.
+  /// A text of one or more lines. Tabs and "▅" become spaces: SentencePiece, which uses them itself, passes over
+  /// sentences that hold one.
   void add(std::string_view text);
   const std::vector<std::string>& lines() const { return lines_; }
 

@@ -1,4 +1,5 @@
 #pragma once
+#include <heed/data_config.h>
 #include <heed/random.h>
 
 #include <cstdint>
@@ -9,8 +10,6 @@
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <heed/data_config.h>
 
 namespace heed {
 

@@ -240,6 +240,15 @@ TEST(Vocabulary, RefusesFilesThatWereCutOrAltered) {
 TEST(Vocabulary, SaysWhatCannotBeMade) {
   for (const char* kind : {"character", "word", "subword"})
     expect_error("the training text", [&] { train_vocabulary(of_kind(kind), lines({"", ""})); });
+  expect_error("vocabulary.character_coverage is 0.5; SentencePiece takes 0.98 to 1", [] {
+    VocabularyConfig config = subwords("bpe", 50);
+    config.character_coverage = 0.5;
+    train_vocabulary(config, lines({"abcdefg"}));
+  });
+  for (const char* algorithm : {"bpe", "unigram"})
+    expect_error("the training text is empty or blank", [&] {
+      train_vocabulary(subwords(algorithm, 50), lines({"  \t", "\u3000\u200b", "\u2581\u2585"}));
+    });
   expect_error("vocabulary.kind is \"syllable\"", [] { train_vocabulary(of_kind("syllable"), lines({"a"})); });
   expect_error("vocabulary.size is 3", [] { train_vocabulary(of_kind("word", 3), lines({"a"})); });
   expect_error("none of the 2 different words", [] {
@@ -247,7 +256,7 @@ TEST(Vocabulary, SaysWhatCannotBeMade) {
     config.min_count = 5;
     train_vocabulary(config, lines({"a b"}));
   });
-  expect_error("Vocabulary size is smaller than required_chars",
+  expect_error("vocabulary.size is 5; the characters of the training text and the special tokens take 11; raise it",
                [] { train_vocabulary(subwords("bpe", 5), lines({"abcdefg"})); });
   expect_error("vocabulary.algorithm is \"wordpiece\"",
                [] { train_vocabulary(subwords("wordpiece", 50), lines({"abcdefg"})); });
