@@ -45,17 +45,22 @@ Var add_sinusoidal_positions(const Var& x) {
   const std::int64_t width = x.width();
   const Tensor positions = token_positions(x);
   const auto* position = positions.as<std::int32_t>();
-  std::int32_t last = -1;
-  for (std::int64_t i = 0; i < x.tokens(); ++i) last = std::max(last, position[i]);
-  // One row a position, each used by every sequence that is long enough.
-  Tensor table = pass.tensor({static_cast<std::int64_t>(last) + 1, width});
-  pass.pool().parallel_for(last + 1, [&](std::int64_t at) {
-    float* row = table.floats() + at * width;
+  // One row a position that occurs, from the first to the last: sequences share them, and a running generation makes few.
+  std::int32_t first = 0, last = -1;
+  for (std::int64_t i = 0; i < x.tokens(); ++i) {
+    first = i == 0 ? position[i] : std::min(first, position[i]);
+    last = std::max(last, position[i]);
+  }
+  const std::int64_t count = last < first ? 0 : last - first + 1;
+  Tensor table = pass.tensor({count, width});
+  pass.pool().parallel_for(count, [&](std::int64_t row) {
+    float* to = table.floats() + row * width;
     for (std::int64_t j = 0; j < width; ++j) {
-      const double angle = static_cast<double>(at) * std::pow(10000.0, -static_cast<double>(j / 2 * 2) / static_cast<double>(width));
-      row[j] = static_cast<float>(j % 2 == 0 ? std::sin(angle) : std::cos(angle));
+      const double angle = static_cast<double>(first + row) * std::pow(10000.0, -static_cast<double>(j / 2 * 2) / static_cast<double>(width));
+      to[j] = static_cast<float>(j % 2 == 0 ? std::sin(angle) : std::cos(angle));
     }
   });
+  for (std::int64_t i = 0; i < x.tokens(); ++i) positions.as<std::int32_t>()[i] -= first;  // from here on: rows of the table
   Tensor y = pass.tensor(x.shape());
   kernels::gather(table.view(), position, x.tokens(), 1.0f, y.view(), pass.pool());
   kernels::add_scaled(x.value().view(), 1.0f, y.view(), 1.0f, pass.pool());
