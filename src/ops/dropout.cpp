@@ -2,8 +2,16 @@
 
 namespace heed {
 
+namespace {
+
+void check_rate(const char* operation, float rate) {
+  if (!(rate >= 0.0f && rate < 1.0f)) throw Error("{}: rate is {}; it must be in [0, 1)", operation, rate);
+}
+
+}  // namespace
+
 Var dropout(const Var& x, float rate) {
-  if (rate < 0.0f || rate >= 1.0f) throw Error("dropout: rate is {}; it must be in [0, 1)", rate);
+  check_rate("dropout", rate);
   Pass& pass = x.pass();
   if (!pass.training() || rate == 0.0f) return x;
   const std::uint64_t key = pass.next_key().seed;
@@ -16,6 +24,7 @@ Var dropout(const Var& x, float rate) {
 }
 
 Var add_dropout(const Var& residual, const Var& x, float rate) {
+  check_rate("add_dropout", rate);
   Pass& pass = x.pass();
   if (!pass.training() || rate == 0.0f) return add(residual, x);
   if (x.shape() != residual.shape()) throw Error("add_dropout: x is {}, residual is {}", x.shape(), residual.shape());
