@@ -18,6 +18,8 @@ namespace {
 
 using Model = sentencepiece::SentencePieceProcessor;
 
+constexpr std::string_view space_mark = "\u2581";  // pieces have it at their start or not at all
+
 /// The normalised text between two unknown tokens.
 struct Run {
   std::string text;
@@ -79,8 +81,8 @@ struct Merge {
   bool operator<(const Merge& other) const { return score != other.score ? score < other.score : left > other.left; }
 };
 
-void drop_merges_of_run(const Model& model, std::string_view text, double rate, Draws& draws,
-                        std::vector<std::int32_t>& sampled) {
+void drop_merges_of_word(const Model& model, std::string_view text, double rate, Draws& draws,
+                         std::vector<std::int32_t>& sampled) {
   const std::vector<std::size_t> starts = character_starts(text);
   const std::size_t characters = starts.size() - 1;
   // Symbols are runs of characters, known by their first one: `behind` is the first character after the symbol,
@@ -98,17 +100,23 @@ void drop_merges_of_run(const Model& model, std::string_view text, double rate, 
     if (id != Vocabulary::unknown()) agenda.push({model.GetScore(id), left, end});
   };
   for (std::size_t i = 0; i < characters; ++i) consider(i);
+  std::vector<Merge> dropped;  // of this step; in the next one they are drawn again
   while (!agenda.empty()) {
     const Merge merge = agenda.top();
     agenda.pop();
     const std::size_t left = merge.left, right = behind[left];
     if (right == left || right == characters || starts[behind[right]] != merge.end) continue;
-    if (draws.next() < rate) continue;
+    if (draws.next() < rate) {
+      dropped.push_back(merge);
+      continue;
+    }
     behind[left] = behind[right];
     behind[right] = right;
     if (behind[left] != characters) before[behind[left]] = left;
     consider(before[left]);
     consider(left);
+    for (const Merge& again : dropped) agenda.push(again);
+    dropped.clear();
   }
   for (std::size_t i = 0; i < characters; i = behind[i])
     sampled.push_back(find_piece(model, text.substr(starts[i], starts[behind[i]] - starts[i])));
@@ -167,7 +175,11 @@ std::vector<std::int32_t> drop_merges(const Model& model, std::span<const std::i
                                       RandomKey key) {
   Draws draws(key);
   return sample_each_run(model, ids, [&](std::string_view text, std::vector<std::int32_t>& sampled) {
-    drop_merges_of_run(model, text, rate, draws, sampled);
+    while (!text.empty()) {
+      const std::size_t end = std::min(text.find(space_mark, 1), text.size());
+      drop_merges_of_word(model, text.substr(0, end), rate, draws, sampled);
+      text.remove_prefix(end);
+    }
   });
 }
 

@@ -15,8 +15,9 @@ namespace heed {
 // SentencePiece samples too, but from one generator a thread, seeded at the thread's first draw: what an example gives
 // would depend on those encoded before it. Here each is a function of its key, so a resumed run draws the same.
 
-/// BPE dropout: the segmentation of `ids`' text when each merge that is due is dropped with probability `rate`.
-/// Provilkov et al. 2020 (arXiv:1910.13267), algorithm 1. Rate 0 gives BPE's own segmentation, 1 gives characters.
+/// BPE dropout, word by word: at each step each merge that is open is dropped with probability `rate` and the best of
+/// the rest is made, until none is left. Provilkov et al. 2020 (arXiv:1910.13267), algorithm 1; SentencePiece drops a
+/// merge for good, which splits more at the same rate. Rate 0 gives BPE's own segmentation, 1 gives characters.
 std::vector<std::int32_t> drop_merges(const sentencepiece::SentencePieceProcessor& model,
                                       std::span<const std::int32_t> ids, double rate, RandomKey key);
 

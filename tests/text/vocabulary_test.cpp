@@ -164,8 +164,10 @@ TEST(SubwordVocabulary, SamplesWithTheKeyAlone) {
 }
 
 TEST(SubwordVocabulary, SamplingWithoutDropoutIsByPairEncodingItself) {
-  const auto vocabulary = train_vocabulary(subwords("bpe", 150), lines(sentences(300)));
-  for (const std::string& text : sentences(100)) {
+  std::vector<std::string> texts = sentences(300);
+  texts.push_back("  two  spaces   and one behind ");
+  const auto vocabulary = train_vocabulary(subwords("bpe", 200, "identity"), lines(texts));
+  for (const std::string& text : texts) {
     const std::vector<std::int32_t> best = vocabulary->encode(text);
     // A rate below every draw: the merges are made here, and none is dropped.
     EXPECT_EQ(vocabulary->resample(best, 1e-300, RandomKey{5}), best) << text;
