@@ -1,4 +1,5 @@
 #include <malloc.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <exception>
@@ -21,6 +22,20 @@ Answers go to stdout, everything else to stderr.
   heed run model "a sentence"              translate, go on writing, or classify
   heed eval model --data test.tsv          measure)";
 
+/// Headings stand out on a terminal.
+class Formatter : public CLI::Formatter {
+ public:
+  std::string make_group(std::string group, bool is_positional, std::vector<const CLI::Option*> options) const override {
+    return CLI::Formatter::make_group(bold_on_stdout(group), is_positional, std::move(options));
+  }
+  std::string make_usage(const CLI::App* app, std::string name) const override { return CLI::Formatter::make_usage(app, bold_on_stdout(std::move(name))); }
+
+ private:
+  static std::string bold_on_stdout(std::string text) {
+    return isatty(STDOUT_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr ? "\033[1m" + text + "\033[0m" : text;
+  }
+};
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -31,6 +46,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", std::string("heed ") + HEED_VERSION);
   app.require_subcommand(1);
   app.footer(footer);
+  app.formatter(std::make_shared<Formatter>());
   app.get_formatter()->column_width(34);
   Common common;
   int exit_code = 0;
