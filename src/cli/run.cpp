@@ -3,11 +3,9 @@
 
 #include "cli/commands.h"
 #include "cli/terminal.h"
-#include "decode/generate.h"
 #include "formats/lines.h"
 #include "formats/npy.h"
 #include "tasks/evaluate.h"
-#include "tasks/loss.h"
 #include "train/model_folder.h"
 #include "train/trainer.h"
 
@@ -79,17 +77,7 @@ void print_classes(const ModelFolder& folder, const std::vector<std::string>& te
 }
 
 void print_generated(const ModelFolder& folder, const std::vector<std::string>& texts, const GenerationConfig& generation, bool text_given, const Evaluation& with, bool json) {
-  const bool translating = folder.text.task == Task::translation;
-  const Vocabulary& vocabulary = translating ? *folder.text.target : *folder.text.source;
-  std::vector<GenerationInput> inputs;
-  for (const std::string& text : texts) {
-    if (translating)
-      inputs.push_back({folder.text.input(text), {Vocabulary::begin()}});
-    else
-      inputs.push_back({{}, folder.text.input(text)});
-  }
   GenerationCallbacks callbacks;
-  callbacks.decode = [&](std::span<const std::int32_t> ids) { return vocabulary.decode(ids); };
   // A text given by hand is answered as it comes; a file's answers keep their line each.
   const bool stream = text_given && !json && generation.beams == 1;
   if (stream) {
@@ -102,9 +90,7 @@ void print_generated(const ModelFolder& folder, const std::vector<std::string>& 
   if (!text_given)
     callbacks.progress = [&](std::size_t done, std::size_t total) { bar.show(static_cast<double>(done) / static_cast<double>(total), format("{} of {}", done, total)); };
   Session session(with.pool, with.precision);
-  // A stream of text has no end token; documents and translations have.
-  const std::int32_t end = translating || folder.text.documents ? Vocabulary::end() : -1;
-  const std::vector<Generated> found = answers(*folder.model, session, inputs, generation, end, callbacks);
+  const std::vector<Generated> found = generate_texts(*folder.model, folder.text, session, texts, generation, std::move(callbacks));
   bar.finish();
   for (std::size_t i = 0; i < found.size(); ++i) {
     if (json)
@@ -118,21 +104,12 @@ void print_generated(const ModelFolder& folder, const std::vector<std::string>& 
   }
 }
 
-/// Hidden states of every token of the inputs, one after the other: [tokens, width].
-void write_states(const ModelFolder& folder, const std::vector<std::string>& texts, const std::string& file, const Evaluation& with) {
-  std::vector<std::int32_t> ids;
-  auto sequences = std::make_shared<Sequences>();
-  for (const std::string& text : texts) {
-    for (const std::int32_t id : folder.text.input(text)) ids.push_back(id);
-    sequences->offsets.push_back(static_cast<std::int64_t>(ids.size()));
-  }
-  PassOptions how;
-  how.precision = with.precision;
-  Pass pass(with.arena, with.pool, how);
-  const TokenRows rows{ids, sequences};
-  const Var hidden = folder.text.task == Task::language_modelling ? folder.model->decode(pass, rows, Var()) : folder.model->encode(pass, rows);
-  write_npy(file, hidden.value().to(DType::float32));
-  say(format("{} hidden states of width {} written to {}", hidden.tokens(), hidden.width(), file));
+void write_states(const TextEncoder& text, const std::vector<std::string>& inputs, const std::string& file, const Evaluation& with) {
+  std::vector<std::vector<std::int32_t>> ids;
+  for (const std::string& input : inputs) ids.push_back(text.input(input));
+  const Tensor states = hidden_states(with, ids);
+  write_npy(file, states);
+  say(format("{} hidden states of width {} written to {}", states.rows(), states.width(), file));
 }
 
 /// `from` with the fields of `given_values` whose options were given; the options are in the order of the fields.
@@ -187,7 +164,7 @@ void add_run(CLI::App& app, Common& common, int& exit_code) {
     Arena arena;
     const Evaluation with{*folder.model, folder.text, arena, pool, precision_of(folder.recipe.training)};
     if (!options->states.empty())
-      write_states(folder, inputs, options->states, with);
+      write_states(folder.text, inputs, options->states, with);
     else if (folder.text.task == Task::classification)
       print_classes(folder, inputs, with, common.json);
     else

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "decode/generate.h"
 #include "kernels/rows.h"
 #include "tasks/bleu.h"
 #include "tasks/chrf.h"
@@ -92,17 +91,45 @@ Tensor classify(const Evaluation& with, const std::vector<std::vector<std::int32
   return all;
 }
 
+Tensor hidden_states(const Evaluation& with, const std::vector<std::vector<std::int32_t>>& texts) {
+  std::vector<std::int32_t> ids;
+  std::vector<std::int64_t> offsets{0};
+  for (const auto& text : texts) {
+    ids.insert(ids.end(), text.begin(), text.end());
+    offsets.push_back(static_cast<std::int64_t>(ids.size()));
+  }
+  Pass pass(with.arena, with.pool, options_of(with));
+  const TokenRows rows{ids, sequences_of(offsets)};
+  const Var hidden = with.text.task == Task::language_modelling ? with.model.decode(pass, rows, Var()) : with.model.encode(pass, rows);
+  return hidden.dtype() == DType::float32 ? hidden.keep() : hidden.value().to(DType::float32);
+}
+
+std::vector<Generated> generate_texts(const Model& model, const TextEncoder& text, Session& session, const std::vector<std::string>& texts,
+                                      const GenerationConfig& generation, GenerationCallbacks callbacks) {
+  const bool translating = text.task == Task::translation;
+  const Vocabulary& vocabulary = translating ? *text.target : *text.source;
+  std::vector<GenerationInput> inputs;
+  for (const std::string& one : texts) {
+    std::vector<std::int32_t> ids = text.input(one);
+    if (translating)
+      inputs.push_back({std::move(ids), {Vocabulary::begin()}});
+    else
+      inputs.push_back({{}, std::move(ids)});
+  }
+  callbacks.decode = [&](std::span<const std::int32_t> ids) { return vocabulary.decode(ids); };
+  // A stream of text has no end token; documents and translations have.
+  const std::int32_t end = translating || text.documents ? Vocabulary::end() : -1;
+  return answers(model, session, inputs, generation, end, callbacks);
+}
+
 Measures evaluate_translation(const Evaluation& with, const std::vector<std::string>& sources, const std::vector<std::string>& references,
                               const GenerationConfig& generation, std::vector<std::string>* texts,
                               const std::function<void(std::size_t, std::size_t)>& progress) {
-  std::vector<GenerationInput> inputs;
-  for (const std::string& source : sources) inputs.push_back({with.text.input(source), {Vocabulary::begin()}});
   Session session(with.pool, with.precision);
   GenerationCallbacks callbacks;
-  callbacks.decode = [&](std::span<const std::int32_t> ids) { return with.text.target->decode(ids); };
   callbacks.progress = progress;
   std::vector<std::string> found;
-  for (Generated& answer : answers(with.model, session, inputs, generation, Vocabulary::end(), callbacks)) found.push_back(std::move(answer.text));
+  for (Generated& answer : generate_texts(with.model, with.text, session, sources, generation, std::move(callbacks))) found.push_back(std::move(answer.text));
   const Measures measures{{"bleu", corpus_bleu(found, {references}).score}, {"chrf", corpus_chrf(found, {references})}};
   if (texts) *texts = std::move(found);
   return measures;

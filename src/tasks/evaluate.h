@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include <heed/generation_config.h>
 #include <heed/model.h>
+#include "decode/generate.h"
 #include "text/batches.h"
 
 namespace heed {
@@ -32,6 +32,14 @@ Measures evaluate(const Evaluation& with, const Batches& batches,
 
 /// Probabilities of the classes for each text: [texts, classes].
 Tensor classify(const Evaluation& with, const std::vector<std::vector<std::int32_t>>& texts);
+
+/// Hidden states of every token of the texts, one text after the other: [tokens, width], float32; the encoder's, or a
+/// language model's.
+Tensor hidden_states(const Evaluation& with, const std::vector<std::vector<std::int32_t>>& texts);
+
+/// Answers texts by the task: translates them, or goes on with them (see `answers` in decode/generate.h).
+std::vector<Generated> generate_texts(const Model& model, const TextEncoder& text, Session& session, const std::vector<std::string>& texts,
+                                      const GenerationConfig& generation, GenerationCallbacks callbacks);
 
 /// Translates sources and compares with references: "bleu" (13a), "chrf". The translations go to `answers` if given.
 Measures evaluate_translation(const Evaluation& with, const std::vector<std::string>& sources, const std::vector<std::string>& references,
