@@ -54,8 +54,8 @@ struct ModelConfig {
     f("activation", self.activation, "relu, gelu, gelu_tanh or silu", one_of({"relu", "gelu", "gelu_tanh", "silu"}));
     f("gated", self.gated, "gated feed-forward network: act(gate(x)) * up(x) (GEGLU, SwiGLU)");
     f("norm", self.norm, "layer (LayerNorm) or rms (RMSNorm)", one_of({"layer", "rms"}));
-    f("norm_place", self.norm_place, "pre (before each sublayer) or post (after each residual sum)",
-      one_of({"pre", "post"}));
+    f("norm_place", self.norm_place, "pre (before each sublayer), post (after each residual sum) or post-final (and after the last layer)",
+      one_of({"pre", "post", "post-final"}));
     f("epsilon", self.epsilon, "added to the norms' variance", above(0));
     f("bias", self.bias, "biases in linear layers and layer norms");
     f("position", self.position, "sinusoidal, learned, rotary, alibi, t5 (relative buckets) or none",

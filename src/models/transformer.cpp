@@ -74,7 +74,7 @@ TransformerStack::TransformerStack(const ModelConfig& model_config, std::int64_t
   if (config.position == "learned") positions = Weight({config.context, config.width}, {Initial::Kind::normal, 0.02f});
   if (config.position == "t5") relative_buckets = Weight({config.heads, config.relative_buckets}, {Initial::Kind::normal, 0.02f});
   if (config.embedding_norm) embedding_norm = norm_for(config);
-  if (config.norm_place == "pre" && config.final_norm) final_norm = norm_for(config);
+  if (config.norm_place != "post" && config.final_norm) final_norm = norm_for(config);
   const int slots_each = with_cross ? 2 : 1;
   for (std::int64_t i = 0; i < layer_count; ++i)
     layers.emplace_back(config, causal_mask, with_cross, first_slot < 0 ? -1 : first_slot + static_cast<int>(i) * slots_each,

@@ -1,0 +1,188 @@
+#!/usr/bin/env python3
+"""Proves that heed trains as PyTorch does: from the same weights, on the same tokens, to the same losses.
+
+    bench/peers/training_equality.py --heed build/release/heed [--cases tiny_decoder_4_layers_width_128_batch_12x64]
+
+For each case it draws a PyTorch model's first weights, writes them with heed's names as safetensors, makes 20 steps of
+AdamW (rate 1e-4, PyTorch's defaults) in both on one batch of random tokens without dropout, and prints both losses and
+their difference. It fails when a difference exceeds --tolerance (0.001 in float32). Needs: pip install torch numpy.
+"""
+import argparse
+import json
+import os
+import pathlib
+import struct
+import subprocess
+import sys
+import tempfile
+
+import numpy
+import torch
+from torch import nn
+from torch.nn import functional
+
+CASES = {  # kind, entries, width, heads, layers, context, sequences, length
+    "tiny_decoder_4_layers_width_128_batch_12x64": ("decoder", 65, 128, 4, 4, 64, 12, 64),
+    "transformer_base_batch_32x64": ("encoder-decoder", 32000, 512, 8, 6, 512, 32, 64),
+    "gpt2_124m_batch_4x256": ("decoder", 50257, 768, 12, 12, 1024, 4, 256),
+}
+
+
+class DecoderLayer(nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads = heads
+        self.attention_norm, self.mlp_norm = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+    def forward(self, x):
+        sequences, length, width = x.shape
+        # [3, sequences, heads, length, width of a head]
+        query, key, value = self.qkv(self.attention_norm(x)).view(sequences, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        seen = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+        x = x + self.out(seen.transpose(1, 2).flatten(2))
+        return x + self.down(functional.gelu(self.up(self.mlp_norm(x)), approximate="tanh"))
+
+    def named_for_heed(self, name):
+        yield from pair(name + ".norm1", self.attention_norm, "gain")
+        yield from pair(name + ".attention.qkv", self.qkv)
+        yield from pair(name + ".attention.out", self.out)
+        yield from pair(name + ".norm3", self.mlp_norm, "gain")
+        yield from pair(name + ".mlp.up", self.up)
+        yield from pair(name + ".mlp.down", self.down)
+
+
+class LanguageModel(nn.Module):
+    """GPT-2's architecture: pre-norm, learned positions, the output projection tied to the embedding."""
+
+    def __init__(self, entries, width, heads, layers, context):
+        super().__init__()
+        self.tokens, self.positions = nn.Embedding(entries, width), nn.Embedding(context, width)
+        self.layers = nn.ModuleList(DecoderLayer(width, heads) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+        # As GPT-2 starts: with PyTorch's deviation of 1 the first losses would be hundreds of nats.
+        nn.init.normal_(self.tokens.weight, std=0.02)
+        nn.init.normal_(self.positions.weight, std=0.02)
+
+    def forward(self, tokens):
+        x = self.tokens(tokens) + self.positions.weight[: tokens.shape[1]]
+        for layer in self.layers:
+            x = layer(x)
+        return functional.linear(self.norm(x), self.tokens.weight)
+
+    def named_for_heed(self):
+        yield "decoder.embedding.table", self.tokens.weight
+        yield "decoder.positions", self.positions.weight
+        for i, layer in enumerate(self.layers):
+            yield from layer.named_for_heed(f"decoder.layers.{i}")
+        yield from pair("decoder.final_norm", self.norm, "gain")
+
+
+class TranslationModel(nn.Module):
+    """nn.Transformer as it comes, with one table for source, target and output."""
+
+    def __init__(self, entries, width, heads, layers):
+        super().__init__()
+        self.tokens = nn.Embedding(entries, width)
+        self.transformer = nn.Transformer(width, heads, layers, layers, 4 * width, dropout=0.0, batch_first=True)
+        nn.init.normal_(self.tokens.weight, std=0.02)
+
+    def forward(self, tokens):
+        x, mask = self.tokens(tokens), nn.Transformer.generate_square_subsequent_mask(tokens.shape[1])
+        return functional.linear(self.transformer(x, x, tgt_mask=mask, tgt_is_causal=True), self.tokens.weight)
+
+    def named_for_heed(self):
+        yield "encoder.embedding.table", self.tokens.weight
+        for side, stack in (("encoder", self.transformer.encoder), ("decoder", self.transformer.decoder)):
+            for i, layer in enumerate(stack.layers):
+                name = f"{side}.layers.{i}"
+                yield from pair(name + ".norm1", layer.norm1, "gain")
+                yield name + ".attention.qkv.weight", layer.self_attn.in_proj_weight
+                yield name + ".attention.qkv.bias", layer.self_attn.in_proj_bias
+                yield from pair(name + ".attention.out", layer.self_attn.out_proj)
+                if side == "decoder":
+                    width, cross = layer.multihead_attn.embed_dim, layer.multihead_attn
+                    yield from pair(name + ".norm2", layer.norm2, "gain")
+                    for part, rows in (("query", slice(0, width)), ("key_value", slice(width, None))):
+                        yield f"{name}.cross.{part}.weight", cross.in_proj_weight[rows]
+                        yield f"{name}.cross.{part}.bias", cross.in_proj_bias[rows]
+                    yield from pair(name + ".cross.out", cross.out_proj)
+                yield from pair(name + ".norm3", layer.norm2 if side == "encoder" else layer.norm3, "gain")
+                yield from pair(name + ".mlp.up", layer.linear1)
+                yield from pair(name + ".mlp.down", layer.linear2)
+            yield from pair(side + ".final_norm", stack.norm, "gain")
+
+
+def pair(name, module, weight="weight"):
+    yield f"{name}.{weight}", module.weight
+    yield f"{name}.bias", module.bias
+
+
+def write_safetensors(path, tensors):
+    """The format by hand: the length of the header, the header as JSON, then the elements."""
+    header, place, blocks = {}, 0, []
+    for name, tensor in tensors:
+        block = tensor.detach().float().contiguous().numpy().tobytes()
+        header[name] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": [place, place + len(block)]}
+        place += len(block)
+        blocks.append(block)
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        file.writelines(blocks)
+
+
+def losses_of_pytorch(model, tokens, dtype, steps):
+    # fused: the form that is fast on CPUs; the arithmetic is the same.
+    optimiser = torch.optim.AdamW(model.parameters(), 1e-4, fused=True)
+    losses = []
+    for _ in range(steps):
+        optimiser.zero_grad(set_to_none=True)
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bfloat16"):
+            loss = functional.cross_entropy(model(tokens).flatten(0, 1), tokens.flatten())
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    return losses
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--heed", default="build/release/heed")
+    parser.add_argument("--cases", default=",".join(CASES))
+    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--tolerance", type=float, default=0.001)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    worst = 0.0
+    for case in arguments.cases.split(","):
+        kind, entries, width, heads, layers, context, sequences, length = CASES[case]
+        torch.manual_seed(0)
+        model = LanguageModel(entries, width, heads, layers, context) if kind == "decoder" else \
+            TranslationModel(entries, width, heads, layers)
+        tokens = torch.randint(0, entries, (sequences, length))
+        with tempfile.TemporaryDirectory() as folder:
+            weights, ids = pathlib.Path(folder) / "weights.safetensors", pathlib.Path(folder) / "tokens.npy"
+            write_safetensors(weights, model.named_for_heed())
+            numpy.save(ids, tokens.numpy())
+            printed = subprocess.run(
+                [arguments.heed, "bench", case, "--dtype", arguments.dtype, "--losses", str(arguments.steps), "--weights",
+                 weights, "--tokens", ids, "--threads", str(arguments.threads), "--json"],
+                check=True, stdout=subprocess.PIPE, text=True).stdout
+        own = [json.loads(line)["loss"] for line in printed.splitlines()]
+        other = losses_of_pytorch(model, tokens, arguments.dtype, arguments.steps)
+        print(f"{case}, {arguments.dtype}\n  step        heed     PyTorch  difference")
+        for step, (a, b) in enumerate(zip(own, other)):
+            print(f"  {step:4d}  {a:10.6f}  {b:10.6f}  {a - b:+.6f}", flush=True)
+            worst = max(worst, abs(a - b))
+        del model
+    print(f"the largest difference is {worst:.6f}, of {arguments.tolerance} that are allowed")
+    sys.exit(0 if worst <= arguments.tolerance else 1)
+
+
+if __name__ == "__main__":
+    main()
