@@ -1,5 +1,6 @@
 #include "train/checkpoint.h"
 
+#include <charconv>
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <unordered_set>
@@ -39,6 +40,8 @@ void load_weights(const SafetensorsReader& file, Model& model) {
     const Tensor value = file.tensor(name);
     if (value.shape() != weight.shape())
       throw Error("{}: {} is {}, the recipe's model needs {}: the file is of another architecture", file.name(), name, value.shape(), weight.shape());
+    if (value.dtype() != DType::float32 && value.dtype() != DType::bfloat16 && value.dtype() != DType::float16)
+      throw Error("{}: {} is {}; weights are float32, bfloat16 or float16", file.name(), name, name_of(value.dtype()));
     weight.set(value);
   }
   for (const SafetensorsEntry& entry : file.entries())
@@ -72,17 +75,25 @@ Progress load_checkpoint(const std::filesystem::path& file, Model& model, Optimi
     throw Error("{}: the checkpoint was made with another recipe or other data; train into another folder, or resume with the same", reader.name());
   Progress progress;
   const auto json = nlohmann::json::parse(metadata.at("heed.progress"), nullptr, false);
-  if (json.is_discarded()) throw Error("{}: heed.progress is not JSON: the checkpoint is altered", reader.name());
+  if (!json.is_object()) throw Error("{}: heed.progress is not a JSON object: the checkpoint is altered", reader.name());
   progress_fields(progress, [&](const char* name, auto& value) {
     if (!json.contains(name)) throw Error("{}: heed.progress lacks \"{}\": the checkpoint is altered or of another version", reader.name(), name);
-    value = json[name].get<std::remove_reference_t<decltype(value)>>();
+    try {
+      value = json[name].get<std::remove_reference_t<decltype(value)>>();
+    } catch (const nlohmann::json::exception&) {
+      throw Error("{}: heed.progress has a \"{}\" of another type: the checkpoint is altered", reader.name(), name);
+    }
   });
   std::size_t index = 0;
   for (auto& [name, weight] : model.weights()) {
     copy_into(reader, "weight." + name, weight.change());
     if (!averages.empty()) copy_into(reader, "average." + name, averages[index++]);
   }
-  optimizer.restore(reader, std::stoll(metadata.at("heed.optimizer_steps")));
+  const std::string& steps_text = metadata.at("heed.optimizer_steps");
+  std::int64_t steps = 0;
+  if (std::from_chars(steps_text.data(), steps_text.data() + steps_text.size(), steps).ec != std::errc())
+    throw Error("{}: heed.optimizer_steps is \"{}\", not a number: the checkpoint is altered", reader.name(), steps_text);
+  optimizer.restore(reader, steps);
   return progress;
 }
 

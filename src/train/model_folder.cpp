@@ -83,7 +83,11 @@ ModelFolder load_model_description(const std::filesystem::path& path) {
   ModelFolder folder;
   folder.path = path;
   folder.recipe = read_recipe(path / "recipe.toml");
-  check(folder.recipe);
+  try {
+    check(folder.recipe);
+  } catch (const Error& error) {
+    throw Error("{}: {}", (path / "recipe.toml").string(), error.what());
+  }
   folder.text.task = task_named(field<std::string>(description, path, "task"));
   folder.text.source = load_vocabulary(path, "source");
   if (folder.text.task == Task::translation)

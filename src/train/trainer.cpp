@@ -83,7 +83,7 @@ class Run {
   void validate_and_keep();
   void log();
   void save();
-  [[noreturn]] void explain_not_finite(const std::string& what);
+  [[noreturn]] void explain_not_finite(const std::string& what, const PackedBatch* batch, RandomKey key);
 
   const TrainingRun& run_;
   const TrainingConfig& config_;
@@ -135,10 +135,10 @@ Run::StepLoss Run::forward_and_backward() {
       progress_.batch = 0;
     }
     const PackedBatch batch = run_.batches->batch(progress_.epoch, progress_.batch);
-    Pass pass(arena_, *run_.pool, {.training = true, .precision = precision_, .key = step_key.fold(static_cast<std::uint64_t>(part)),
-                                   .gradients = &gradients_, .states = {}, .watch = {}});
+    const RandomKey key = step_key.fold(static_cast<std::uint64_t>(part));
+    Pass pass(arena_, *run_.pool, {.training = true, .precision = precision_, .key = key, .gradients = &gradients_, .states = {}, .watch = {}});
     const Loss loss = batch_loss(task_, *run_.model, pass, batch, static_cast<float>(config_.label_smoothing));
-    if (!std::isfinite(loss.total)) explain_not_finite("the loss");
+    if (!std::isfinite(loss.total)) explain_not_finite("the loss", &batch, key);
     pass.backward(loss);
     ++progress_.batch;
     total.sum += loss.total;
@@ -151,7 +151,7 @@ Run::StepLoss Run::forward_and_backward() {
 void Run::update(const StepLoss& loss) {
   const double count = static_cast<double>(std::max<std::int64_t>(loss.count, 1));
   gradient_norm_ = std::sqrt(kernels::sum_of_squares(gradients_.buffer().view(), *run_.pool)) / count;
-  if (!std::isfinite(gradient_norm_)) explain_not_finite("the gradient");
+  if (!std::isfinite(gradient_norm_)) explain_not_finite("the gradient", nullptr, {});
   const double clip = config_.clip > 0.0 && gradient_norm_ > config_.clip ? config_.clip / gradient_norm_ : 1.0;
   rate_ = learning_rate(config_, progress_.step, done());
   optimizer_.step(gradients_, rate_, clip / count, *run_.pool);
@@ -162,22 +162,21 @@ void Run::update(const StepLoss& loss) {
   progress_.loss_count += loss.count;
 }
 
-/// Runs the failing batch again, looking at every value, and names the first layer that is not finite.
-void Run::explain_not_finite(const std::string& what) {
+/// Names the first weight, layer or gradient that is not finite. `batch`: the one whose loss was not, which is run again
+/// with the same key to look at every value; null when all losses were finite.
+void Run::explain_not_finite(const std::string& what, const PackedBatch* batch, RandomKey key) {
   std::unordered_map<const Weight::Record*, std::string> names;
   std::string where;
   for (auto& [name, weight] : run_.model->weights()) {
     names.emplace(weight.identity(), name);
     if (where.empty() && !kernels::all_finite(weight.value().view(), *run_.pool)) where = "the weight " + name;
   }
-  if (where.empty()) {
-    const std::int64_t batch_index = std::min(progress_.batch, run_.batches->batches_in_epoch(progress_.epoch) - 1);
-    const PackedBatch batch = run_.batches->batch(progress_.epoch, batch_index);
-    Pass pass(arena_, *run_.pool, {.training = true, .precision = precision_, .key = key_.fold(static_cast<std::uint64_t>(progress_.step)).fold(0),
-                                   .gradients = nullptr, .states = {}, .watch = [&](const Tensor& y, const Weight::Record* last) {
+  if (where.empty() && batch) {
+    Pass pass(arena_, *run_.pool, {.training = true, .precision = precision_, .key = key, .gradients = nullptr, .states = {},
+                                   .watch = [&](const Tensor& y, const Weight::Record* last) {
                                      if (where.empty() && !kernels::all_finite(y.view(), *run_.pool)) where = "the layer of " + names[last];
                                    }});
-    batch_loss(task_, *run_.model, pass, batch, static_cast<float>(config_.label_smoothing));
+    batch_loss(task_, *run_.model, pass, *batch, static_cast<float>(config_.label_smoothing));
   }
   for (auto it = optimizer_.trained().rbegin(); where.empty() && it != optimizer_.trained().rend(); ++it)
     if (!kernels::all_finite(gradients_.of(it->second).view(), *run_.pool)) where = "the gradient of " + it->first;
@@ -250,9 +249,11 @@ TrainingResult Run::operator()() {
   saved_at_ = now();
 
   std::string reason = why_ended();
+  if (reason.empty()) progress_.finished = false;  // a training that had ended, and now may go on for longer
   while (reason.empty()) {
     const double start = now();
     const std::int64_t epoch = progress_.epoch;
+    const bool was_over = progress_.batch >= run_.batches->batches_in_epoch(epoch);
     const StepLoss loss = forward_and_backward();
     update(loss);
     const double seconds = now() - start;
@@ -266,7 +267,8 @@ TrainingResult Run::operator()() {
                           .seconds_left = share > 0.0 ? progress_.seconds * (1.0 - share) / share : 0.0});
     }
     if (config_.log_every > 0 && progress_.step % config_.log_every == 0) log();
-    const bool epoch_over = progress_.batch >= run_.batches->batches_in_epoch(progress_.epoch) || progress_.epoch != epoch;
+    // At its last batch, or within a step of several batches that began in it.
+    const bool epoch_over = progress_.batch >= run_.batches->batches_in_epoch(progress_.epoch) || (progress_.epoch != epoch && !was_over);
     const bool validate = config_.validate_every > 0 ? progress_.step % config_.validate_every == 0 : epoch_over;
     if (validate) validate_and_keep();
     reason = why_ended();
