@@ -46,8 +46,10 @@ void add_train(CLI::App& app, Common& common, int& exit_code) {
       folder = given;
       recipe = read_recipe(folder / "recipe.toml", options->overrides);
     } else {
-      recipe = read_recipe(given, options->overrides);
+      // Files in the recipe lie beside it; those given on the command line, where the user stands.
+      recipe = read_recipe(given);
       resolve_paths(recipe, given.parent_path());
+      recipe = parse_recipe(write_recipe(recipe), given.string(), options->overrides);
       folder = options->out.empty() ? default_folder(given) : std::filesystem::path(options->out);
     }
     recipe = with_absolute_paths(recipe);
