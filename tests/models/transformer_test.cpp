@@ -49,7 +49,7 @@ void expect_gradient(Machine& machine, const ModelConfig& config) {
   EXPECT_EQ(machine.arena.live(), 0);
 
   std::vector<Tensor> starts, directions;
-  double along = 0.0, gradient_norm = 0.0, direction_norm = 0.0;
+  double along = 0.0, gradient_norm = 0.0;
   for (std::size_t i = 0; i < weights.size(); ++i) {
     starts.push_back(weights[i].value().clone());
     directions.push_back(draw(weights[i].shape(), RandomKey{6}.fold(i)));
@@ -57,7 +57,6 @@ void expect_gradient(Machine& machine, const ModelConfig& config) {
       const double gradient = gradients.of(weights[i]).floats()[j], direction = directions[i].floats()[j];
       along += gradient * direction;
       gradient_norm += gradient * gradient;
-      direction_norm += direction * direction;
     }
   }
   const auto loss_at = [&](double step) {
