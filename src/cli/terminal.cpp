@@ -11,6 +11,10 @@ namespace heed::cli {
 void say(const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); }
 
 bool is_terminal() { return isatty(STDERR_FILENO) != 0; }
+int terminal_columns() {
+  winsize size{};
+  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
 bool in_colour() {
   const char* none = std::getenv("NO_COLOR");
   return is_terminal() && (none == nullptr || *none == '\0');
@@ -19,11 +23,6 @@ bool in_colour() {
 namespace {
 
 std::string styled(const char* code, const std::string& text) { return in_colour() ? "\033[" + std::string(code) + "m" + text + "\033[0m" : text; }
-
-int terminal_columns() {
-  winsize size{};
-  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
-}
 
 }  // namespace
 

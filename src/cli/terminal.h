@@ -9,6 +9,8 @@ void say(const std::string& line);
 /// True when stderr is a terminal (and NO_COLOR is not set, for colours).
 bool is_terminal();
 bool in_colour();
+/// Of the terminal on stderr; 80 where there is none.
+int terminal_columns();
 
 std::string bold(const std::string& text);
 std::string dim(const std::string& text);
