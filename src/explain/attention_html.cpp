@@ -13,16 +13,22 @@ namespace heed {
 namespace {
 
 constexpr const char* style = R"(
-:root { color-scheme: light dark; --ground: #ffffff; --text: #1c2430; --quiet: #5b6675; --cell: #f1f4f8; --ink: #1f5fbf; --on-ink: #ffffff; }
+:root {
+  color-scheme: light dark;
+  --ground: #ffffff; --text: #1c2430; --quiet: #5b6675; --cell: #f1f4f8; --ink: #1f5fbf; --on-ink: #ffffff;
+}
 @media (prefers-color-scheme: dark) {
   :root { --ground: #14181e; --text: #e4e9f0; --quiet: #99a5b5; --cell: #1f262f; --ink: #7db5ff; --on-ink: #0b1016; }
 }
-body { margin: 2rem auto; max-width: 70rem; padding: 0 1.5rem; background: var(--ground); color: var(--text); font: 1rem/1.5 system-ui, sans-serif; }
+body {
+  margin: 2rem auto; max-width: 70rem; padding: 0 1.5rem;
+  background: var(--ground); color: var(--text); font: 1rem/1.5 system-ui, sans-serif;
+}
 h1 { font-size: 1.35rem; margin: 0 0 1.2rem; overflow-wrap: anywhere; }
 h2 { font-size: 1.05rem; margin: 2rem 0 0.8rem; }
 figure { margin: 0; overflow-x: auto; }
 figcaption, p { color: var(--quiet); max-width: 46rem; margin: 0.8rem 0 0; }
-.heads { display: flex; flex-wrap: wrap; gap: 1.2rem 1.6rem; }
+.heads { display: flex; flex-wrap: wrap; gap: 1.2rem 1.6rem; margin-top: 1.2rem; }
 .heads figcaption { font-size: 0.85rem; margin: 0 0 0.3rem; }
 svg { display: block; font: 14px system-ui, sans-serif; }
 svg text { fill: var(--text); }
@@ -64,11 +70,13 @@ void draw_cells(std::string& svg, const AttentionMap& map, const float* weights,
     }
 }
 
+/// A band behind each row, so that the eye keeps to it.
 void draw_ground(std::string& svg, std::size_t rows, const Grid& grid) {
-  svg += format("<rect class=\"ground\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/>\n",
-                fixed_point(grid.left.front(), 1), fixed_point(grid.top, 1),
-                fixed_point(grid.left.back() - grid.left.front() - grid.gap, 1),
-                fixed_point(static_cast<double>(rows) * grid.height - grid.gap, 1));
+  for (std::size_t row = 0; row < rows; ++row)
+    svg +=
+        format("<rect class=\"ground\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/>\n",
+               fixed_point(grid.left.front(), 1), fixed_point(grid.top + static_cast<double>(row) * grid.height, 1),
+               fixed_point(grid.left.back() - grid.left.front() - grid.gap, 1), fixed_point(grid.height - grid.gap, 1));
 }
 
 std::string svg_start(double width, double height, const std::string& label) {
