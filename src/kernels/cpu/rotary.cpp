@@ -11,7 +11,9 @@ using kernels::Rotary;
 typedef double Doubles __attribute__((vector_size(8 * lanes)));
 
 // By reference: vectors wider than the instruction set's registers are not returned.
-HEED_INLINE void load_doubles(Doubles& value, const double* from, Whole) { __builtin_memcpy(&value, from, sizeof(Doubles)); }
+HEED_INLINE void load_doubles(Doubles& value, const double* from, Whole) {
+  __builtin_memcpy(&value, from, sizeof(Doubles));
+}
 HEED_INLINE void load_doubles(Doubles& value, const double* from, int count) {
   value = Doubles{};
   for (int i = 0; i < count; ++i) value[i] = from[i];
