@@ -56,14 +56,13 @@ class DecoderLayer(nn.Module):
 class LanguageModel(nn.Module):
     """GPT-2's architecture: pre-norm, learned positions, the output projection tied to the embedding."""
 
-    def __init__(self, entries, width, heads, layers, context):
+    def __init__(self, entries, width, heads, layers, context, deviation):
         super().__init__()
         self.tokens, self.positions = nn.Embedding(entries, width), nn.Embedding(context, width)
         self.layers = nn.ModuleList(DecoderLayer(width, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
-        # As GPT-2 starts: with PyTorch's deviation of 1 the first losses would be hundreds of nats.
-        nn.init.normal_(self.tokens.weight, std=0.02)
-        nn.init.normal_(self.positions.weight, std=0.02)
+        nn.init.normal_(self.tokens.weight, std=deviation)
+        nn.init.normal_(self.positions.weight, std=deviation)
 
     def forward(self, tokens):
         x = self.tokens(tokens) + self.positions.weight[: tokens.shape[1]]
@@ -82,11 +81,11 @@ class LanguageModel(nn.Module):
 class TranslationModel(nn.Module):
     """nn.Transformer as it comes, with one table for source, target and output."""
 
-    def __init__(self, entries, width, heads, layers):
+    def __init__(self, entries, width, heads, layers, deviation):
         super().__init__()
         self.tokens = nn.Embedding(entries, width)
         self.transformer = nn.Transformer(width, heads, layers, layers, 4 * width, dropout=0.0, batch_first=True)
-        nn.init.normal_(self.tokens.weight, std=0.02)
+        nn.init.normal_(self.tokens.weight, std=deviation)
 
     def forward(self, tokens):
         x, mask = self.tokens(tokens), nn.Transformer.generate_square_subsequent_mask(tokens.shape[1])
@@ -154,6 +153,8 @@ def main():
     parser.add_argument("--cases", default=",".join(CASES))
     parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
     parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--deviation", type=float, default=0.02,
+                        help="of the first embeddings: 0.02 as GPT-2, 1 as nn.Embedding (losses of many nats)")
     parser.add_argument("--tolerance", type=float, default=0.001)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     arguments = parser.parse_args()
@@ -162,8 +163,10 @@ def main():
     for case in arguments.cases.split(","):
         kind, entries, width, heads, layers, context, sequences, length = CASES[case]
         torch.manual_seed(0)
-        model = LanguageModel(entries, width, heads, layers, context) if kind == "decoder" else \
-            TranslationModel(entries, width, heads, layers)
+        if kind == "decoder":
+            model = LanguageModel(entries, width, heads, layers, context, arguments.deviation)
+        else:
+            model = TranslationModel(entries, width, heads, layers, arguments.deviation)
         tokens = torch.randint(0, entries, (sequences, length))
         with tempfile.TemporaryDirectory() as folder:
             weights, ids = pathlib.Path(folder) / "weights.safetensors", pathlib.Path(folder) / "tokens.npy"

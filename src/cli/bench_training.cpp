@@ -1,7 +1,6 @@
 #include <heed/optimizer.h>
 #include <heed/random.h>
 
-#include <algorithm>
 #include <fstream>
 
 #include "cli/bench.h"
