@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstdio>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
@@ -171,9 +172,10 @@ void add_quickstart(CLI::App& app, Common& common, int& exit_code) {
       ->capture_default_str();
   CLI::Option* seed = verb->add_option("--seed", options->seed, "decides the corpus and the training")
                           ->capture_default_str()
-                          ->check(CLI::NonNegativeNumber);
-  CLI::Option* steps =
-      verb->add_option("--steps", options->steps, "training steps")->capture_default_str()->check(CLI::PositiveNumber);
+                          ->check(CLI::Range(std::int64_t{0}, std::numeric_limits<std::int64_t>::max()));
+  CLI::Option* steps = verb->add_option("--steps", options->steps, "training steps")
+                           ->capture_default_str()
+                           ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40));
   verb->add_flag("--resume", options->resume, "go on where an interrupted quickstart stopped")
       ->excludes(seed)
       ->excludes(steps);
