@@ -187,8 +187,8 @@ std::string attention_html(const AttentionMap& map) {
       title + "</title>\n<style>" + style + "</style>\n</head>\n<body>\n";
   page += "<h1>" + title + "</h1>\n<figure>\n" + draw_mean(map);
   page += format(
-      "<figcaption>{} The figures are per cent, the mean of {} heads; rest the pointer on a cell for "
-      "more.</figcaption>\n</figure>\n",
+      "<figcaption>{} Shown is the mean of {} heads, in per cent; rest the pointer on a cell for its "
+      "exact figure.</figcaption>\n</figure>\n",
       escaped_html(map.caption), map.heads.size());
   page +=
       "<h2>Each head by itself</h2>\n<p>Rows and columns as above. Heads share the work: some find the place, some "
