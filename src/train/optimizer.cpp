@@ -21,8 +21,8 @@ void Optimizer::step(const WeightGradients& gradients, double rate, double gradi
   ++steps_;
   kernels::Adam adam;
   adam.rate = static_cast<float>(rate);
-  adam.beta1 = static_cast<float>(config_.beta1);
-  adam.beta2 = static_cast<float>(config_.beta2);
+  adam.beta1 = config_.beta1;
+  adam.beta2 = config_.beta2;
   adam.epsilon = static_cast<float>(config_.adam_epsilon);
   adam.gradient_scale = static_cast<float>(gradient_scale);
   adam.correction1 = static_cast<float>(1.0 - std::pow(config_.beta1, static_cast<double>(steps_)));

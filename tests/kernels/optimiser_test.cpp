@@ -37,10 +37,10 @@ TEST(Adam, EqualsTheFormulaInDouble) {
         return number(options.gradient_scale) * gradient.at(0, j) + number(options.coupled_decay) * weight.at(0, j);
       };
       const auto momentum = [&](std::int64_t j) {
-        return number(options.beta1) * first.at(0, j) + (1.0 - number(options.beta1)) * slope(j);
+        return options.beta1 * first.at(0, j) + (1.0 - options.beta1) * slope(j);
       };
       const auto variance = [&](std::int64_t j) {
-        return number(options.beta2) * second.at(0, j) + (1.0 - number(options.beta2)) * slope(j) * slope(j);
+        return options.beta2 * second.at(0, j) + (1.0 - options.beta2) * slope(j) * slope(j);
       };
       const auto sizes = [&](std::int64_t, std::int64_t j) {
         return std::fabs(first.at(0, j)) + std::fabs(gradient.at(0, j)) + std::fabs(weight.at(0, j));

@@ -10,8 +10,8 @@ namespace {
 /// w = (1 − rate·decay)·w − rate · (m/correction₁) / (sqrt(v/correction₂) + ε).
 void adam(float* weight, const float* gradient, float* first, float* second, std::int64_t count,
           const kernels::Adam& options) {
-  const F beta1 = set1(options.beta1), rest1 = set1(1.0f - options.beta1);
-  const F beta2 = set1(options.beta2), rest2 = set1(1.0f - options.beta2);
+  const F beta1 = set1(static_cast<float>(options.beta1)), rest1 = set1(static_cast<float>(1.0 - options.beta1));
+  const F beta2 = set1(static_cast<float>(options.beta2)), rest2 = set1(static_cast<float>(1.0 - options.beta2));
   const F scale = set1(options.gradient_scale), coupled = set1(options.coupled_decay);
   const F kept = set1(static_cast<float>(1.0 - static_cast<double>(options.rate) * static_cast<double>(options.decay)));
   const F rate = set1(options.rate / options.correction1);
