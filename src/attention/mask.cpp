@@ -136,7 +136,7 @@ Mask causal(std::int64_t offset) { return primitive(Kind::causal, offset); }
 Mask window(std::int64_t width) { return primitive(Kind::window, width); }
 Mask first_keys(std::int64_t count) { return primitive(Kind::first_keys, count); }
 
-Mask mask(std::string name, std::function<bool(int, int, std::int64_t, std::int64_t)> rule) {
+Mask detail::function_mask(std::string name, std::function<bool(int, int, std::int64_t, std::int64_t)> rule) {
   if (!rule) throw Error("mask: the rule '{}' is empty; give a function of batch, head, query and key", name);
   return Mask(std::make_shared<const Node>(Node{Kind::rule, 0, std::move(name), std::move(rule), nullptr, nullptr}));
 }
