@@ -18,6 +18,8 @@ struct Span {
   const void* key;
   const void* value;
   std::int64_t count;
+  const float* key_scale;
+  const float* value_scale;
 };
 
 /// A mask with rules: asked block by block. `cover` says 0 (empty), 1 (full) or 2 (partial); `fill` writes −infinity to
