@@ -13,8 +13,14 @@ void check_forward(const AttentionProblem& problem, const View& output);
 void check_backward(const AttentionProblem& problem, const View& output, const float* log_sum_exp, const View& doutput,
                     const AttentionGradients& gradients);
 
+/// The width of a head's keys.
+inline std::int64_t key_width_of(const AttentionProblem& problem) {
+  return problem.spec.score == Score::bilinear && problem.key_width != 0 ? problem.key_width : problem.head_width;
+}
+/// What the raw score is multiplied by.
 inline float scale_of(const AttentionProblem& problem) {
-  return problem.spec.scale.value_or(1.0f / std::sqrt(static_cast<float>(problem.head_width)));
+  const bool scaled = problem.spec.score == Score::scaled_dot;
+  return problem.spec.scale.value_or(scaled ? 1.0f / std::sqrt(static_cast<float>(problem.head_width)) : 1.0f);
 }
 
 /// Dropout drops a weight when its 32 random bits are below this.
