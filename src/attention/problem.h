@@ -13,6 +13,9 @@ void check_forward(const AttentionProblem& problem, const View& output);
 void check_backward(const AttentionProblem& problem, const View& output, const float* log_sum_exp, const View& doutput,
                     const AttentionGradients& gradients);
 
+/// Integers that their spans' scales multiply; int4 is stored as DType::q4 says: two a byte.
+inline bool is_quantised(DType dtype) { return dtype == DType::int8 || dtype == DType::q4; }
+
 /// The width of a head's keys.
 inline std::int64_t key_width_of(const AttentionProblem& problem) {
   return problem.spec.score == Score::bilinear && problem.key_width != 0 ? problem.key_width : problem.head_width;
