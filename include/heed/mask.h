@@ -42,20 +42,23 @@ class Mask {
 
 /// key ≤ query + offset.
 Mask causal(std::int64_t offset = 0);
-/// |query − key| < width; with causal(), the last `width` keys.
+/// |query − key| < width; with causal(), the last `width` keys. Throws Error when width is below 1, and so the next.
 Mask window(std::int64_t width);
-/// key < count: attention sinks, or a prefix that all may see.
+/// key < count: attention sinks, or a prefix that all may see. Throws Error when count is below 0.
 Mask first_keys(std::int64_t count);
-/// (query − key) is a multiple of `stride`.
+/// (query − key) is a multiple of `stride`, 1 or more.
 Mask dilated(std::int64_t stride);
-/// Query and key are of the same document: ids[query] = ids[key], one id a position (packed sequences).
-Mask documents(std::vector<std::int32_t> ids);
-/// key < lengths[batch]: keys behind are padding.
-Mask key_lengths(std::vector<std::int64_t> lengths);
-/// A boolean or uint8 tensor, [queries, keys] to [batch, heads, queries, keys]; extents of 1 broadcast. Positions beyond
-/// its extents are not allowed.
+/// Query and key are of the same document: ids[query] = ids[key], one id a position (packed sequences). Positions
+/// behind the ids are of no document and see nothing.
+Mask documents(const std::vector<std::int32_t>& ids);
+/// key < lengths[batch]: keys behind are padding. One length serves every batch; batches behind the lengths see
+/// nothing.
+Mask key_lengths(const std::vector<std::int64_t>& lengths);
+/// A boolean or uint8 tensor, [queries, keys], [heads, queries, keys] or [batch, heads, queries, keys]; extents of 1
+/// broadcast. Positions, heads and batches beyond its extents are not allowed. The elements are shared, not copied.
 Mask allowed(Tensor table);
-/// Block-sparse: what the boolean or uint8 `pattern` [query blocks, key blocks] says of blocks of `size` positions.
+/// Block-sparse: what the boolean or uint8 `pattern` [query blocks, key blocks] (or with heads, or batch and heads,
+/// before: as above) says of blocks of `size` positions, 1 or more.
 Mask blocks(Tensor pattern, std::int64_t size);
 
 namespace detail {
@@ -63,19 +66,29 @@ Mask rule_mask(std::string name, Condition condition);
 Mask function_mask(std::string name, std::function<bool(int, int, std::int64_t, std::int64_t)> rule);
 }  // namespace detail
 
-/// A rule of one's own: a generic lambda of the place, traced as a score's rule is (heed/rule.h), noexcept; or any
-/// function of batch, head, query and key, which is called for each pair and is slow. The name is what is printed.
+/// A mask's rule of the place: generic, it does not throw (and says so: noexcept), and gives a Condition.
+template <class Function>
+concept MaskFunction =
+    std::is_invocable_v<const Function&, const Place&> && std::is_nothrow_invocable_v<const Function&, const Place&> &&
+    std::is_convertible_v<std::invoke_result_t<const Function&, const Place&>, Condition>;
+/// Or of four whole numbers: it does not throw either.
+template <class Function>
+concept PlainMaskFunction = std::is_nothrow_invocable_r_v<bool, Function&, int, int, std::int64_t, std::int64_t>;
+
+/// A rule of one's own: a generic lambda of the place, traced as a score's rule is (heed/rule.h); or any function of
+/// batch, head, query and key, which is called for each pair, by several threads, and is slow. Either is noexcept. The
+/// name is what is printed.
 template <class Function>
 Mask mask(std::string name, Function function) {
   if constexpr (std::is_invocable_v<const Function&, const Place&>) {
     static_assert(std::is_nothrow_invocable_v<const Function&, const Place&>,
                   "a mask's rule must not throw: declare the lambda noexcept");
-    static_assert(std::is_convertible_v<std::invoke_result_t<const Function&, const Place&>, Condition>,
-                  "a mask's rule gives a condition");
+    static_assert(MaskFunction<Function>, "a mask's rule gives a condition");
     return detail::rule_mask(std::move(name), function(detail::place_terms()));
   } else {
-    static_assert(std::is_invocable_r_v<bool, Function, int, int, std::int64_t, std::int64_t>,
+    static_assert(std::is_invocable_r_v<bool, Function&, int, int, std::int64_t, std::int64_t>,
                   "a mask's rule is a function of (const auto& at), or of batch, head, query and key");
+    static_assert(PlainMaskFunction<Function>, "a mask's rule must not throw: declare the lambda noexcept");
     return detail::function_mask(std::move(name), std::move(function));
   }
 }

@@ -8,15 +8,17 @@
 #include <type_traits>
 #include <utility>
 
-/// Rules of one's own for scores and masks, written as generic lambdas. The lambda is called once, with terms that stand
-/// for the score and the positions, and leaves a formula behind: the library evaluates it with the machine's vectors
-/// whatever flags the caller was compiled with, differentiates it, prints it, and asks it which blocks are empty.
+/// Rules of one's own for scores and masks, written as generic lambdas. The lambda is called once, with terms that
+/// stand for the score and the positions, and leaves a formula behind: the library evaluates it with the machine's
+/// vectors whatever flags the caller was compiled with, differentiates it, prints it, and asks it which blocks are
+/// empty.
 ///
-///   ScoreRule rule = score("distance", [](auto s, const auto& at) noexcept { return s - 0.5f * abs(at.query - at.key); });
-///   Mask near = mask("near", [](const auto& at) noexcept { return abs(at.query - at.key) < 100 || at.key < 4; });
+///   ScoreRule rule = score("distance", [](auto s, const auto& at) noexcept { return s - 0.5f * abs(at.query - at.key);
+///   }); Mask near = mask("near", [](const auto& at) noexcept { return abs(at.query - at.key) < 100 || at.key < 4; });
 namespace heed {
 
 namespace detail {
+struct TableValues;
 struct Formula;  ///< a node: an operator over others, a constant, a position, the score, or an element of a tensor
 using FormulaPointer = std::shared_ptr<const Formula>;
 }  // namespace detail
@@ -24,11 +26,12 @@ using FormulaPointer = std::shared_ptr<const Formula>;
 class Condition;
 
 /// A number that is not known yet. Computed in float32 (in the reference in double): positions are exact below 2^24.
+/// What a rule does that cannot be (a table of two dimensions looked up by one index) is told when the rule is made,
+/// not inside the lambda, which must not throw.
 class Number {
  public:
   template <class T>
-    requires std::integral<T> || std::floating_point<T>
-  Number(T value) : Number(constant(static_cast<double>(value))) {}
+  requires std::integral<T> || std::floating_point<T> Number(T value) : Number(constant(static_cast<double>(value))) {}
   explicit Number(detail::FormulaPointer formula) : formula_(std::move(formula)) {}
   const detail::FormulaPointer& formula() const { return formula_; }
   Number& operator+=(const Number& b) { return *this = *this + b; }
@@ -82,21 +85,21 @@ struct Place {
   Number batch, head, query, key;
 };
 
-/// A tensor of constants (float32, int32, uint8 or boolean) that a rule looks elements up in, by 1 to 4 indices. An index
-/// is rounded down and held to the tensor's extents.
+/// A tensor of constants (float32, int32, uint8 or boolean, 1 to 4 dimensions) that a rule looks elements up in, by an
+/// index a dimension. An index is rounded down and held to the extent. The elements are shared, not copied: they stay
+/// as they are while rules of the table are in use.
 class Table {
  public:
   explicit Table(Tensor values);
   template <class... Index>
-    requires(sizeof...(Index) >= 1 && sizeof...(Index) <= 4)
-  Number operator()(const Index&... index) const {
+  requires(sizeof...(Index) >= 1 && sizeof...(Index) <= 4) Number operator()(const Index&... index) const {
     const Number all[] = {Number(index)...};
     return at(all, sizeof...(Index));
   }
 
  private:
-  Number at(const Number* index, std::size_t count) const;
-  Tensor values_;
+  Number at(const Number* index, std::size_t count) const noexcept;
+  std::shared_ptr<const detail::TableValues> values_;
 };
 
 /// What a rule learns: tensor `number` of AttentionProblem::parameters (float32), looked up as in a Table; its gradient
@@ -105,14 +108,13 @@ class Parameter {
  public:
   explicit Parameter(int number) : number_(number) {}
   template <class... Index>
-    requires(sizeof...(Index) >= 1 && sizeof...(Index) <= 4)
-  Number operator()(const Index&... index) const {
+  requires(sizeof...(Index) >= 1 && sizeof...(Index) <= 4) Number operator()(const Index&... index) const {
     const Number all[] = {Number(index)...};
     return at(all, sizeof...(Index));
   }
 
  private:
-  Number at(const Number* index, std::size_t count) const;
+  Number at(const Number* index, std::size_t count) const noexcept;
   int number_;
 };
 
@@ -138,15 +140,19 @@ Number score_term();
 Place place_terms();
 }  // namespace detail
 
-/// A rule of the score and its place. `function` is generic, does not throw (and says so: noexcept), and gives a Number.
+/// A rule of the score and its place: generic, it does not throw (and says so: noexcept), and gives a Number.
+template <class Function>
+concept ScoreFunction = std::is_invocable_v<const Function&, Number, const Place&> &&
+    std::is_nothrow_invocable_v<const Function&, Number, const Place&> &&
+    std::is_convertible_v<std::invoke_result_t<const Function&, Number, const Place&>, Number>;
+
 template <class Function>
 ScoreRule score(std::string name, const Function& function) {
   static_assert(std::is_invocable_v<const Function&, Number, const Place&>,
                 "a score rule is a function of (auto score, const auto& at)");
   static_assert(std::is_nothrow_invocable_v<const Function&, Number, const Place&>,
                 "a score rule must not throw: declare the lambda noexcept");
-  static_assert(std::is_convertible_v<std::invoke_result_t<const Function&, Number, const Place&>, Number>,
-                "a score rule gives a number");
+  static_assert(ScoreFunction<Function>, "a score rule gives a number");
   return ScoreRule(std::move(name), function(detail::score_term(), detail::place_terms()));
 }
 

@@ -93,10 +93,12 @@ std::optional<Union> union_of(const Mask::Node* node) {
     case Kind::first_keys:
       add(result, {.end = value});
       return result;
-    case Kind::rule:
-      return {};
-    default:
+    case Kind::both:
+    case Kind::either:
+    case Kind::negation:
       return combined(node);
+    default:
+      return {};
   }
 }
 

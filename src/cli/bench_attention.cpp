@@ -16,7 +16,7 @@ enum class Look { full, causal, mask };
 Mask random_mask(std::int64_t length) {
   auto allowed = std::make_shared<std::vector<unsigned char>>(static_cast<std::size_t>(length * length));
   for (std::size_t i = 0; i < allowed->size(); ++i) (*allowed)[i] = uniform(RandomKey{7}, i) > 0.3f;
-  return mask("random", [allowed, length](int, int, std::int64_t query, std::int64_t key) {
+  return mask("random", [allowed, length](int, int, std::int64_t query, std::int64_t key) noexcept {
     return (*allowed)[static_cast<std::size_t>(query * length + key)] != 0;
   });
 }
