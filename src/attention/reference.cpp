@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 
 #include "attention/problem.h"
 #include "attention/reference_normalisers.h"
 #include "attention/reference_scores.h"
+#include "attention/terms.h"
 
 namespace heed::attention::reference {
 
@@ -26,9 +28,10 @@ struct Head {
   int number, key_value_head;
   std::int64_t key_width;
   double scale, cap;
+  const Terms* rule;  ///< null: none
   std::vector<Row> query, key, value;
 
-  Head(const AttentionProblem& of, std::size_t sequence_index, int head)
+  Head(const AttentionProblem& of, const Terms* score_rule, std::size_t sequence_index, int head)
       : problem(of),
         sequence(of.sequences[sequence_index]),
         index(sequence_index),
@@ -38,7 +41,8 @@ struct Head {
         scale(of.spec.scale                        ? *of.spec.scale
               : of.spec.score == Score::scaled_dot ? 1.0 / std::sqrt(static_cast<double>(of.head_width))
                                                    : 1.0),
-        cap(of.spec.soft_cap) {
+        cap(of.spec.soft_cap),
+        rule(score_rule) {
     for (std::int64_t i = 0; i < sequence.query_count; ++i)
       query.push_back(read_row(problem.query.data, problem.query.dtype, sequence.query_begin + i,
                                problem.query.row_stride, number, problem.head_width));
@@ -81,9 +85,15 @@ struct Head {
     return raw_score(problem, number, query[static_cast<std::size_t>(i)], key[static_cast<std::size_t>(j)]);
   }
 
+  /// What the rule is given.
+  Point point(std::int64_t i, std::int64_t j, double score) const {
+    return {static_cast<int>(index), number, position(i), j, score};
+  }
+
   double score(std::int64_t i, std::int64_t j) const {
     double score = scale * raw(i, j);
     if (cap != 0.0) score = cap * std::tanh(score / cap);
+    if (rule) score = rule->value(point(i, j, score), problem.parameters);
     if (problem.slopes) score -= problem.slopes[number] * static_cast<double>(distance(i, j));
     if (problem.relative) score += problem.relative[relative_place(i, j)];
     if (problem.bias.data) score += problem.bias.data[bias_place(i, j)];
@@ -113,8 +123,15 @@ struct Head {
     if (problem.slopes) to.slopes[own] -= dscore * static_cast<double>(distance(i, j));
     if (problem.relative) to.relative[relative_place(i, j)] += dscore;
     if (problem.bias.data) to.bias[bias_place(i, j)] += dscore;
-    const double scaled = scale * raw(i, j);
-    const double bent = cap == 0.0 ? 0.0 : std::tanh(scaled / cap);
+    const double scaled = scale * raw(i, j), bent = cap == 0.0 ? 0.0 : std::tanh(scaled / cap);
+    if (rule) {
+      std::vector<ParameterShare> shares;
+      const double slope = rule->derivative(point(i, j, cap == 0.0 ? scaled : cap * bent), problem.parameters, shares);
+      for (const ParameterShare& share : shares)
+        to.parameters[static_cast<std::size_t>(share.number)][static_cast<std::size_t>(share.element)] +=
+            dscore * share.derivative;
+      dscore *= slope;
+    }
     const double draw = dscore * (1.0 - bent * bent) * scale;
     const std::int64_t width = problem.head_width;
     const RawGradients raw_gradients = {
@@ -128,10 +145,16 @@ struct Head {
   }
 };
 
+std::optional<Terms> rule_of(const AttentionSpec& spec) {
+  if (!spec.rule) return {};
+  return Terms({spec.rule.formula()});
+}
+
 template <class Function>
 void each_head(const AttentionProblem& problem, Function f) {
+  const std::optional<Terms> rule = rule_of(problem.spec);
   for (std::size_t sequence = 0; sequence < problem.sequences.size(); ++sequence)
-    for (int head = 0; head < problem.heads; ++head) f(Head(problem, sequence, head));
+    for (int head = 0; head < problem.heads; ++head) f(Head(problem, rule ? &*rule : nullptr, sequence, head));
 }
 
 Gradients zeros(const AttentionProblem& problem) {
@@ -183,7 +206,8 @@ Result forward(const AttentionProblem& problem) {
 }
 
 std::vector<double> weights(const AttentionProblem& problem, std::size_t sequence, int number) {
-  const Head head(problem, sequence, number);
+  const std::optional<Terms> rule = rule_of(problem.spec);
+  const Head head(problem, rule ? &*rule : nullptr, sequence, number);
   const std::int64_t queries = head.sequence.query_count, key_count = head.sequence.key_count;
   Row all(static_cast<std::size_t>(queries * key_count));
   for (std::int64_t i = 0; i < queries; ++i) {
@@ -196,7 +220,8 @@ std::vector<double> weights(const AttentionProblem& problem, std::size_t sequenc
 }
 
 std::vector<double> scores(const AttentionProblem& problem, std::size_t sequence, int number) {
-  const Head head(problem, sequence, number);
+  const std::optional<Terms> rule = rule_of(problem.spec);
+  const Head head(problem, rule ? &*rule : nullptr, sequence, number);
   const std::int64_t queries = head.sequence.query_count, key_count = head.sequence.key_count;
   Row all(static_cast<std::size_t>(queries * key_count), -infinity);
   for (std::int64_t i = 0; i < queries; ++i)
