@@ -1,17 +1,16 @@
 #include "attention/attend.h"
 
 #include <algorithm>
-#include <limits>
-#include <optional>
-#include <vector>
+#include <thread>
 
-#include "attention/bands.h"
+#include "attention/call.h"
+#include "attention/cpu/scratch.h"
 #include "attention/problem.h"
 #include "attention/workspace.h"
+#include "base/pause.h"
 
 HEED_DECLARE_KERNELS(attention::Forward, attention_forward_kernel)
 HEED_DECLARE_KERNELS(attention::Backward, attention_backward_kernel)
-HEED_DECLARE_KERNELS(attention::Decode, attention_decode_kernel)
 
 namespace heed {
 
@@ -21,203 +20,115 @@ namespace {
 
 constexpr kernels::Tables<Forward> forward_kernels = HEED_KERNEL_TABLES(attention_forward_kernel);
 constexpr kernels::Tables<Backward> backward_kernels = HEED_KERNEL_TABLES(attention_backward_kernel);
-constexpr kernels::Tables<Decode> decode_kernels = HEED_KERNEL_TABLES(attention_decode_kernel);
 
-/// Multiply-adds that make a piece of work worth handing to another thread: some ten microseconds.
-constexpr std::int64_t piece_cost = 500'000;
-
-static_assert(sizeof(Span) == sizeof(KeyValueSpan) && alignof(Span) == alignof(KeyValueSpan));
-
-int answer_cover(const MaskQuestions& questions, std::int64_t query, int queries, std::int64_t key, int keys) {
-  const auto& mask = *static_cast<const Mask*>(questions.mask);
-  return static_cast<int>(mask.cover(questions.batch, questions.head, query, query + queries, key, key + keys));
-}
-
-void fill_forbidden(const MaskQuestions& questions, std::int64_t query, int queries, std::int64_t key, int keys,
-                    float* scores, std::int64_t query_stride, std::int64_t key_stride) {
-  const auto& mask = *static_cast<const Mask*>(questions.mask);
-  for (int k = 0; k < keys; ++k)
-    for (int q = 0; q < queries; ++q)
-      if (!mask.allows(questions.batch, questions.head, query + q, key + k))
-        scores[k * key_stride + q * query_stride] = -std::numeric_limits<float>::infinity();
-}
-
-/// What a call's heads have in common, and the making of each.
-class Call {
- public:
-  Call(const AttentionProblem& problem, const View& output, float* log_sum_exp)
-      : problem_(problem), output_(output), log_sum_exp_(log_sum_exp), bands_(bands_of(problem.spec.mask)) {}
-
-  Head head(std::size_t sequence_index, int number, float* scratch) const {
-    const AttentionSequence& sequence = problem_.sequences[sequence_index];
-    const int group = problem_.heads / problem_.key_value_heads;
-    Head head;
-    head.width = problem_.head_width;
-    head.value_width = problem_.value_width;
-    head.queries = sequence.query_count;
-    head.keys = sequence.key_count;
-    head.position = sequence.query_position;
-    head.query = row(problem_.query, sequence.query_begin, std::int64_t{number} * problem_.head_width);
-    head.query_type = problem_.query.dtype;
-    head.query_stride = problem_.query.row_stride;
-    head.spans = reinterpret_cast<const Span*>(sequence.spans.data());
-    head.span_count = static_cast<int>(sequence.spans.size());
-    head.key_value_type = problem_.key_value_dtype;
-    head.key_stride = problem_.key_stride;
-    head.value_stride = problem_.value_stride;
-    head.key_column = std::int64_t{number / group} * problem_.head_width;
-    head.value_column = std::int64_t{number / group} * problem_.value_width;
-    head.output = row(output_, sequence.query_begin, std::int64_t{number} * problem_.value_width);
-    head.output_type = output_.dtype;
-    head.output_stride = output_.row_stride;
-    if (log_sum_exp_) head.log_sum_exp = log_sum_exp_ + number * problem_.query.rows + sequence.query_begin;
-    head.scale = scale_of(problem_);
-    head.soft_cap = problem_.spec.soft_cap;
-    if (problem_.spec.dropout > 0.0f) {
-      const RandomKey key = drop_key(problem_, sequence_index, number);
-      head.kept = 1.0f - problem_.spec.dropout;
-      head.drop_below = drop_below(problem_.spec.dropout);
-      head.drop_key_low = static_cast<std::uint32_t>(key.seed);
-      head.drop_key_high = static_cast<std::uint32_t>(key.seed >> 32);
-    }
-    if (problem_.slopes) head.slope = problem_.slopes[number];
-    if (problem_.relative) head.relative = problem_.relative + number * (2 * problem_.relative_reach + 1);
-    head.reach = problem_.relative_reach;
-    head.bands = bands_ ? &*bands_ : nullptr;
-    head.mask = {&problem_.spec.mask, static_cast<int>(sequence_index), number, answer_cover, fill_forbidden};
-    head.scratch = scratch;
-    return head;
-  }
-
-  static void* row(const View& view, std::int64_t row, std::int64_t column) {
-    return view.as<char>() + (row * view.row_stride + column) * size_of(view.dtype);
-  }
-
- private:
-  const AttentionProblem& problem_;
-  const View& output_;
-  float* log_sum_exp_;
-  std::optional<Bands> bands_;
-};
-
-/// Consecutive units of work that one thread does together.
+/// Some queries of one head.
 struct Piece {
-  std::int64_t begin, end;
-};
-
-/// Cuts `count` units into pieces of at least piece_cost, by shape alone. cost(unit) in multiply-adds.
-template <class Cost>
-std::vector<Piece> pieces_of(std::int64_t count, Cost cost) {
-  std::vector<Piece> pieces;
-  std::int64_t sum = 0, begin = 0;
-  for (std::int64_t unit = 0; unit < count; ++unit) {
-    sum += cost(unit);
-    if (sum < piece_cost && unit + 1 < count) continue;
-    pieces.push_back({begin, unit + 1});
-    begin = unit + 1;
-    sum = 0;
-  }
-  return pieces;
-}
-
-std::int64_t blocks_of(std::int64_t count, std::int64_t block) { return (count + block - 1) / block; }
-
-/// One block of queries of one head.
-struct ForwardUnit {
   std::size_t sequence;
   int head;
   std::int64_t begin;
   int count;
 };
 
-/// Queries against a long cache, a few at a time: keys are cut into pieces of decode_block.
-struct DecodeUnit {
-  std::size_t sequence;
-  int head;
-  std::int64_t query, begin, end;
-  std::int64_t partial;   ///< where its result goes
-  std::int64_t partials;  ///< of the same query, for the first of them; else 0
-};
-
-bool decodes(const AttentionSequence& sequence) { return sequence.query_count <= most_decode_queries; }
-
-void run_blocks(const AttentionProblem& problem, const Call& call, ThreadPool& pool, const Forward& kernel) {
-  std::vector<ForwardUnit> units;
-  for (std::size_t s = 0; s < problem.sequences.size(); ++s) {
-    const AttentionSequence& sequence = problem.sequences[s];
-    if (decodes(sequence)) continue;
-    for (int head = 0; head < problem.heads; ++head)
-      for (std::int64_t begin = 0; begin < sequence.query_count; begin += query_block)
-        units.push_back(
-            {s, head, begin, static_cast<int>(std::min<std::int64_t>(query_block, sequence.query_count - begin))});
-  }
-  if (units.empty()) return;
-  const std::int64_t width = problem.head_width + problem.value_width;
-  const std::vector<Piece> pieces = pieces_of(static_cast<std::int64_t>(units.size()), [&](std::int64_t i) {
-    const ForwardUnit& unit = units[static_cast<std::size_t>(i)];
-    return unit.count * (problem.sequences[unit.sequence].key_count + 16) * width;
-  });
-  const std::int64_t scratch = scratch_floats(problem.head_width, problem.value_width, false);
-  pool.parallel_for(static_cast<std::int64_t>(pieces.size()), [&](std::int64_t i) {
-    const Workspace workspace(scratch);
-    const Piece& piece = pieces[static_cast<std::size_t>(i)];
-    const auto head_of = [&](const ForwardUnit& unit) {
-      return call.head(unit.sequence, unit.head, workspace.floats());
-    };
-    Head head = head_of(units[static_cast<std::size_t>(piece.begin)]);
-    for (std::int64_t u = piece.begin; u < piece.end; ++u) {
-      const ForwardUnit& unit = units[static_cast<std::size_t>(u)];
-      const bool last = u + 1 == static_cast<std::int64_t>(units.size());
-      const ForwardUnit& next = units[static_cast<std::size_t>(last ? u : u + 1)];
-      const Head next_head = head_of(next);
-      kernel.block(head, unit.begin, unit.count, last ? nullptr : &next_head, next.begin);
-      head = next_head;
-    }
-  });
+/// Long pieces pack keys for many queries; but every processor of a large machine wants some.
+int forward_queries(const AttentionProblem& problem) {
+  std::int64_t queries = 0;
+  for (const AttentionSequence& sequence : problem.sequences) queries += sequence.query_count;
+  for (int size = query_task; size > 60; size /= 2)
+    if (queries * problem.heads / size >= 24) return size;
+  return 60;
 }
 
-void run_decoding(const AttentionProblem& problem, const Call& call, ThreadPool& pool, const Decode& kernel) {
-  std::vector<DecodeUnit> units;
-  std::int64_t partial = 0;
-  for (std::size_t s = 0; s < problem.sequences.size(); ++s) {
-    const AttentionSequence& sequence = problem.sequences[s];
-    if (!decodes(sequence)) continue;
-    const std::int64_t blocks = std::max<std::int64_t>(1, blocks_of(sequence.key_count, decode_block));
+std::vector<Piece> forward_pieces(const AttentionProblem& problem) {
+  const int most = forward_queries(problem);
+  std::vector<Piece> pieces;
+  for (std::size_t s = 0; s < problem.sequences.size(); ++s)
     for (int head = 0; head < problem.heads; ++head)
-      for (std::int64_t block = 0; block < blocks; ++block)
-        for (std::int64_t query = 0; query < sequence.query_count; ++query) {
-          const std::int64_t begin = block * decode_block, end = std::min(begin + decode_block, sequence.key_count);
-          units.push_back({s, head, query, begin, end, partial + query * blocks + block, block == 0 ? blocks : 0});
-          if (block + 1 == blocks && query + 1 == sequence.query_count) partial += sequence.query_count * blocks;
+      for (std::int64_t begin = 0; begin < problem.sequences[s].query_count; begin += most)
+        pieces.push_back({s, head, begin,
+                          static_cast<int>(std::min<std::int64_t>(most, problem.sequences[s].query_count - begin))});
+  return pieces;
+}
+
+void wait_a_little() {
+  thread_local int tries = 0;
+  if (++tries % 256 == 0)
+    std::this_thread::yield();
+  else
+    pause();
+}
+
+void clear(const View& view, std::int64_t row, std::int64_t rows, std::int64_t column, std::int64_t width) {
+  for (std::int64_t i = row; view.data && i < row + rows; ++i)
+    std::fill_n(view.floats() + i * view.row_stride + column, width, 0.0f);
+}
+
+/// The pieces of a backward in the order in which they are begun. Pieces of one chain add to the same gradients.
+struct Plan {
+  struct Step {
+    Piece piece;
+    std::size_t chain;
+    std::ptrdiff_t before;  ///< the step before in the chain, or −1
+  };
+  std::vector<Step> steps;
+  bool serial = false;
+
+  Plan(const AttentionProblem& problem, const AttentionGradients& gradients) {
+    const int group = problem.heads / problem.key_value_heads;
+    const auto key_heads = static_cast<std::size_t>(problem.key_value_heads);
+    const std::int64_t* const strides = problem.bias.strides;
+    const bool across_sequences = gradients.bias && strides[0] == 0 && problem.sequences.size() > 1;
+    const bool across_heads = gradients.bias && strides[1] == 0 && problem.heads > 1;
+    serial = gradients.slopes || gradients.relative || gradients.direction || !gradients.parameters.empty() ||
+             (gradients.bias && strides[3] == 0);
+    std::vector<std::ptrdiff_t> last(problem.sequences.size() * key_heads, -1);
+    std::int64_t longest = 0;
+    for (const AttentionSequence& sequence : problem.sequences) longest = std::max(longest, sequence.query_count);
+    // Blocks outermost: neighbouring steps belong to other chains, and seldom wait.
+    for (std::int64_t begin = 0; begin < longest; begin += query_block)
+      for (std::size_t s = 0; s < problem.sequences.size(); ++s)
+        for (int head = 0; head < problem.heads && begin < problem.sequences[s].query_count; ++head) {
+          const std::int64_t count = std::min<std::int64_t>(query_block, problem.sequences[s].query_count - begin);
+          const std::size_t chain =
+              (across_sequences ? 0 : s) * key_heads + (across_heads ? 0 : static_cast<std::size_t>(head / group));
+          steps.push_back({{s, head, begin, static_cast<int>(count)}, chain, last[chain]});
+          last[chain] = static_cast<std::ptrdiff_t>(steps.size()) - 1;
         }
   }
-  if (units.empty()) return;
-  const std::int64_t width = problem.head_width + problem.value_width, stride = padded(problem.value_width + 2);
-  const Workspace partials(partial * stride);
-  const std::int64_t scratch = scratch_floats(problem.head_width, problem.value_width, false);
-  const std::vector<Piece> pieces = pieces_of(static_cast<std::int64_t>(units.size()), [&](std::int64_t i) {
-    const DecodeUnit& unit = units[static_cast<std::size_t>(i)];
-    return (unit.end - unit.begin + 32) * width * 4;  // bound by memory rather than by arithmetic
-  });
-  pool.parallel_for(static_cast<std::int64_t>(pieces.size()), [&](std::int64_t i) {
-    const Workspace workspace(scratch);
-    const Piece& piece = pieces[static_cast<std::size_t>(i)];
-    for (std::int64_t u = piece.begin; u < piece.end; ++u) {
-      const DecodeUnit& unit = units[static_cast<std::size_t>(u)];
-      const Head head = call.head(unit.sequence, unit.head, workspace.floats());
-      float* result = partials.floats() + unit.partial * stride;
-      kernel.piece(head, unit.query, unit.begin, unit.end, result);
-      if (unit.partials == 1) kernel.join(head, unit.query, result, 1, stride);
-    }
-  });
-  for (const DecodeUnit& unit : units)
-    if (unit.partials > 1)
-      kernel.join(call.head(unit.sequence, unit.head, nullptr), unit.query, partials.floats() + unit.partial * stride,
-                  static_cast<int>(unit.partials), stride);
-}
+};
 
-void clear(float* rows, std::int64_t stride, std::int64_t count, std::int64_t width) {
-  for (std::int64_t row = 0; rows && row < count; ++row) std::fill_n(rows + row * stride, width, 0.0f);
+/// Of each head of each sequence by itself: what all its pieces add to, added up in order at the end.
+class Partial {
+ public:
+  Partial(const float* wanted, std::int64_t units, std::int64_t each) : each_(wanted ? each : 0), sums_(static_cast<std::size_t>(units * each_)) {}
+  float* of(std::int64_t unit) { return each_ ? sums_.data() + unit * each_ : nullptr; }
+  /// Unit u is added to group u % groups.
+  void add_to(float* gradient, std::int64_t groups) const {
+    for (std::size_t i = 0; i < sums_.size(); ++i) gradient[i % static_cast<std::size_t>(groups * each_)] += sums_[i];
+  }
+
+ private:
+  std::int64_t each_;
+  std::vector<float> sums_;
+};
+
+/// d sink = −Σ exp(sink − log-sum-exp) · D, with D the sum of doutput · output of a query.
+void sink_gradients(const AttentionProblem& problem, const View& output, const float* log_sum_exp, const View& doutput,
+                    float* gradient, ThreadPool& pool) {
+  pool.parallel_for(problem.heads, [&](std::int64_t head) {
+    double sum = 0.0;
+    const std::int64_t column = head * problem.value_width;
+    for (const AttentionSequence& sequence : problem.sequences)
+      for (std::int64_t row = sequence.query_begin; row < sequence.query_begin + sequence.query_count; ++row) {
+        double product = 0.0;
+        for (std::int64_t i = column; i < column + problem.value_width; ++i) {
+          const std::int64_t at = row * output.row_stride + i;
+          const float value = output.dtype == DType::float32 ? output.floats()[at] : static_cast<float>(output.as<bfloat16>()[at]);
+          product += static_cast<double>(value) * doutput.floats()[row * doutput.row_stride + i];
+        }
+        sum += std::exp(static_cast<double>(problem.sinks[head]) - log_sum_exp[head * problem.query.rows + row]) * product;
+      }
+    gradient[head] -= static_cast<float>(sum);
+  });
 }
 
 }  // namespace
@@ -225,73 +136,98 @@ void clear(float* rows, std::int64_t stride, std::int64_t count, std::int64_t wi
 void forward(const AttentionProblem& problem, View output, float* log_sum_exp, ThreadPool& pool,
              kernels::InstructionSet set) {
   check_forward(problem, output);
-  const Call call(problem, output, log_sum_exp);
-  run_decoding(problem, call, pool, decode_kernels[set]);
-  run_blocks(problem, call, pool, forward_kernels[set]);
+  const Operands operands(problem, pool);
+  const Call call(problem, operands, output, log_sum_exp, false, set);
+  const std::vector<Piece> pieces = forward_pieces(problem);
+  const std::int64_t width = operands.width() + problem.value_width;
+  const std::vector<Share> shares = shares_of(static_cast<std::int64_t>(pieces.size()), [&](std::int64_t i) {
+    const Piece& piece = pieces[static_cast<std::size_t>(i)];
+    return piece.count * (problem.sequences[piece.sequence].key_count + 16) * width;
+  });
+  pool.parallel_for(static_cast<std::int64_t>(shares.size()), [&](std::int64_t i) {
+    const Share& share = shares[static_cast<std::size_t>(i)];
+    for (std::int64_t p = share.begin; p < share.end; ++p) {
+      const Piece& piece = pieces[static_cast<std::size_t>(p)];
+      const Workspace workspace(forward_scratch(operands.width(), problem.value_width, piece.count) + call.rule_scratch());
+      forward_kernels[set].block(call.head(piece.sequence, piece.head, workspace.floats()), piece.begin, piece.count);
+    }
+  });
 }
 
-// A unit is a sequence and a key-value head with all its query heads: it alone writes their gradients, in one order.
 void backward(const AttentionProblem& problem, View output, const float* log_sum_exp, View doutput,
               const AttentionGradients& gradients, ThreadPool& pool, kernels::InstructionSet set) {
   check_backward(problem, output, log_sum_exp, doutput, gradients);
-  const Call call(problem, output, const_cast<float*>(log_sum_exp));
-  const int key_value_heads = problem.key_value_heads, group = problem.heads / key_value_heads;
-  const std::int64_t width = problem.head_width, value_width = problem.value_width;
-  const std::int64_t table = 2 * problem.relative_reach + 1;
-  const auto units = static_cast<std::int64_t>(problem.sequences.size()) * key_value_heads;
-  std::vector<float> tables(gradients.relative ? static_cast<std::size_t>(units * group * table) : 0);
+  const Operands operands(problem, pool);
+  const Operands::Gradients own = operands.begin_backward(gradients);
+  const Call call(problem, operands, output, const_cast<float*>(log_sum_exp), true, set);
+  const Plan plan(problem, gradients);
+  const std::int64_t heads = problem.heads, group = heads / problem.key_value_heads, width = operands.width();
+  const std::int64_t value_width = problem.value_width, table = 2 * problem.relative_reach + 1;
+  const auto sequences = static_cast<std::int64_t>(problem.sequences.size());
 
-  const std::vector<Piece> pieces = pieces_of(units, [&](std::int64_t unit) {
-    const AttentionSequence& sequence = problem.sequences[static_cast<std::size_t>(unit / key_value_heads)];
-    return group * sequence.query_count * (sequence.key_count + 16) * (width + value_width) * 5 / 2;
+  pool.parallel_for(sequences * problem.key_value_heads, [&](std::int64_t unit) {
+    const AttentionSequence& sequence = problem.sequences[static_cast<std::size_t>(unit / problem.key_value_heads)];
+    const std::int64_t head = unit % problem.key_value_heads;
+    if (!own.add_key) clear(own.key, sequence.key_begin, sequence.key_count, head * width, width);
+    if (!gradients.accumulate_value)
+      clear(gradients.value, sequence.key_begin, sequence.key_count, head * value_width, value_width);
   });
-  const std::int64_t scratch = scratch_floats(problem.head_width, problem.value_width, true);
-  const std::int64_t heads = problem.heads, all_heads = units * group;
 
-  /// Head `number` of all sequences' heads, and where its gradients go.
-  struct Work {
-    Head head;
-    HeadGradients to;
-  };
-  const auto work_of = [&](std::int64_t number, float* memory) {
-    const auto index = static_cast<std::size_t>(number / heads);
-    const AttentionSequence& sequence = problem.sequences[index];
-    const std::int64_t head = number % heads, shared = head / group;
-    const auto place = [](const View& view, std::int64_t row, std::int64_t column) {
-      return view.data ? static_cast<float*>(Call::row(view, row, column)) : nullptr;
-    };
-    Work work{call.head(index, static_cast<int>(head), memory), {}};
-    work.to = {.doutput = place(doutput, sequence.query_begin, head * value_width),
-               .doutput_stride = doutput.row_stride,
-               .query = place(gradients.query, sequence.query_begin, head * width),
-               .query_stride = gradients.query.row_stride,
-               .key = place(gradients.key, sequence.key_begin, shared * width),
-               .key_stride = gradients.key.row_stride,
-               .value = place(gradients.value, sequence.key_begin, shared * value_width),
-               .value_stride = gradients.value.row_stride,
-               .relative = gradients.relative ? tables.data() + number * table : nullptr};
-    return work;
-  };
-  pool.parallel_for(static_cast<std::int64_t>(pieces.size()), [&](std::int64_t i) {
-    const Workspace workspace(scratch);
-    const std::int64_t begin = pieces[static_cast<std::size_t>(i)].begin * group;
-    const std::int64_t end = pieces[static_cast<std::size_t>(i)].end * group;
-    Work work = work_of(begin, workspace.floats());
-    for (std::int64_t number = begin; number < end; ++number) {
-      const Head& head = work.head;
-      if (number % group == 0) {
-        if (!gradients.accumulate_key) clear(work.to.key, work.to.key_stride, head.keys, width);
-        if (!gradients.accumulate_value) clear(work.to.value, work.to.value_stride, head.keys, value_width);
-      }
-      if (!gradients.accumulate_query) clear(work.to.query, work.to.query_stride, head.queries, width);
-      const bool last = number + 1 == all_heads;
-      const Work next = work_of(last ? number : number + 1, workspace.floats());
-      backward_kernels[set].head(head, work.to, last ? nullptr : &next.head, &next.to);
-      work = next;
+  Partial slopes(gradients.slopes, sequences * heads, 1), relative(gradients.relative, sequences * heads, table);
+  std::vector<Partial> parameters;
+  for (std::size_t i = 0; i < gradients.parameters.size(); ++i)
+    parameters.emplace_back(gradients.parameters[i], sequences * heads, gradients.parameters[i] ? problem.parameters[i].elements() : 0);
+
+  constexpr std::int64_t line = 8;  // words of a cache line
+  std::vector<std::int64_t> finished(plan.steps.size() * line, 0);
+  const auto count = static_cast<std::int64_t>(plan.steps.size());
+  const std::vector<Share> shares = shares_of(count, [&](std::int64_t i) {
+    const Piece& piece = plan.steps[static_cast<std::size_t>(i)].piece;
+    return piece.count * (problem.sequences[piece.sequence].key_count + 16) * (width + value_width) * 5 / 2;
+  });
+  pool.parallel_for(static_cast<std::int64_t>(shares.size()), [&](std::int64_t i) {
+    std::vector<float*> of_parameters(parameters.size());
+    for (std::int64_t s = shares[static_cast<std::size_t>(i)].begin; s < shares[static_cast<std::size_t>(i)].end; ++s) {
+      const Plan::Step& step = plan.steps[static_cast<std::size_t>(s)];
+      const Piece& piece = step.piece;
+      const AttentionSequence& sequence = problem.sequences[piece.sequence];
+      const std::int64_t head = piece.head, shared = head / group;
+      const std::int64_t unit = static_cast<std::int64_t>(piece.sequence) * heads + head;
+      const auto place = [](const View& view, std::int64_t row, std::int64_t column) {
+        return view.data ? static_cast<float*>(Call::place(view, row, column)) : nullptr;
+      };
+      for (std::size_t p = 0; p < parameters.size(); ++p) of_parameters[p] = parameters[p].of(unit);
+      const AttentionBias& bias = problem.bias;
+      const HeadGradients to{
+          .doutput = place(doutput, sequence.query_begin, head * value_width),
+          .doutput_stride = doutput.row_stride,
+          .query = place(own.query, sequence.query_begin, head * width),
+          .query_stride = own.query.row_stride,
+          .key = place(own.key, sequence.key_begin, shared * width),
+          .key_stride = own.key.row_stride,
+          .value = place(gradients.value, sequence.key_begin, shared * value_width),
+          .value_stride = gradients.value.row_stride,
+          .query_term = own.query_terms ? own.query_terms.floats() + head * problem.query.rows + sequence.query_begin : nullptr,
+          .key_term = own.key_terms ? own.key_terms.floats() + head * own.key_terms.width() + sequence.key_begin : nullptr,
+          .slope = slopes.of(unit),
+          .relative = relative.of(unit),
+          .bias = gradients.bias ? gradients.bias + static_cast<std::int64_t>(piece.sequence) * bias.strides[0] + head * bias.strides[1] : nullptr,
+          .parameters = parameters.empty() ? nullptr : of_parameters.data(),
+          .before = step.before < 0 ? nullptr : &finished[static_cast<std::size_t>(step.before) * line],
+          .finished = &finished[static_cast<std::size_t>(s) * line],
+          .wait = wait_a_little,
+          .serial = plan.serial,
+          .add_query = own.add_query};
+      const Workspace workspace(backward_scratch(operands.width(), problem.value_width, piece.count) + call.rule_scratch());
+      backward_kernels[set].block(call.head(piece.sequence, piece.head, workspace.floats()), to, piece.begin, piece.count);
     }
   });
-  for (std::size_t i = 0; i < tables.size(); ++i)
-    gradients.relative[i % static_cast<std::size_t>(problem.heads * table)] += tables[i];
+  if (gradients.slopes) slopes.add_to(gradients.slopes, heads);
+  if (gradients.relative) relative.add_to(gradients.relative, heads);
+  for (std::size_t p = 0; p < parameters.size(); ++p)
+    if (gradients.parameters[p]) parameters[p].add_to(gradients.parameters[p], 1);
+  if (gradients.sinks) sink_gradients(problem, output, log_sum_exp, doutput, gradients.sinks, pool);
+  operands.finish_backward(gradients, own, pool);
 }
 
 }  // namespace attention

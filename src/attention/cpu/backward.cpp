@@ -1,175 +1,385 @@
-#include "attention/cpu/scores.h"
+#include "attention/cpu/adjust.h"
+#include "attention/cpu/turn.h"
 
 // Attention backward: weights are computed again from scores and log-sum-exp, block by block (Dao et al. 2022,
 // arXiv:2205.14135, algorithm 4). With P the weights, D = rowsum(dO ∘ O):
 //   dV = Pᵀ dO,  dP = dO Vᵀ,  dS = P ∘ (dP − D),  dQ = scale · dS K,  dK = scale · dSᵀ Q.
-// All blocks are [key][query], as in the forward, so every product but Qᵀ and dOᵀ takes its factors as they lie.
+// Scores lie as rows of keys with queries in lanes: Sᵀ = K·Qᵀ and dPᵀ = V·dOᵀ take K and V as they lie and the queries
+// packed once for all keys; Pᵀ and dSᵀ are, as they come out, the left factors of dV and dK, and dSᵀ the right one of
+// dQᵀ = Kᵀ·dSᵀ. So no tile is ever transposed but dQᵀ, once, at the end.
 namespace heed::HEED_ISA {
 
 namespace {
 
+using attention::group_rows;
 using attention::HeadGradients;
+using attention::key_block;
+using attention::longest_strip;
+using attention::query_block;
 
-/// log-sum-exp in base 2 (+infinity where the weights are all 0) and D of each query.
-struct Statistics {
-  float log_sum[query_block], product[query_block];
+template <class Units>
+class Piece {
+ public:
+  Piece(const Head& head, const HeadGradients& gradients, std::int64_t begin, int count)
+      : head_(head), to_(gradients), begin_(begin), count_(count), stride_(padded(count)) {
+    attention::Scratch scratch(head.scratch);
+    const std::int64_t panel_columns = (count + panel_width - 1) / panel_width * panel_width;
+    query_panels_ = scratch.take(panel_columns * padded(units_of<Units>(head.width)));
+    doutput_panels_ = scratch.take(panel_columns * padded(units_of<Units>(head.value_width)));
+    query_across_ = scratch.take(count * padded(head.width));
+    doutput_across_ = scratch.take(count * padded(head.value_width));
+    dquery_ = scratch.take(head.width * stride_);
+    scores_ = scratch.take(group_rows * stride_);
+    products_ = scratch.take(group_rows * stride_);
+    weights_ = Units::elements == 1 ? scores_ : scratch.take(group_rows * stride_ / 2);
+    dscores_ = Units::elements == 1 ? products_ : scratch.take(group_rows * stride_ / 2);
+    block_ = scratch.take(units_of<Units>(key_block) * stride_);
+    derivative_ = has_derivative() ? scratch.take(group_rows * stride_) : nullptr;
+    key_copy_ = scratch.take(key_block * padded(head.width));
+    value_copy_ = scratch.take(key_block * padded(head.value_width));
+    key_across_ = scratch.take(key_block * padded(head.width));
+    log_sum_ = scratch.take(stride_);
+    product_ = scratch.take(stride_);
+    line_ = scratch.take(longest_strip + 64);
+    adjust_ = {scratch.take(longest_strip + 64), scratch.take(head.rule_scratch()),
+               gradients.parameters ? scratch.take(group_rows * stride_) : nullptr};
+  }
+
+  void run() {
+    gather();
+    if (to_.serial) await_turn(to_, every_block - 1);
+    const std::int64_t position = head_.position + begin_;
+    const Range range = all_keys_seen(head_, position, position + count_ - 1);
+    const std::int64_t first = range.begin / key_block * key_block;
+    for (std::int64_t at = first; at < range.end; at += key_block) {
+      const int keys = static_cast<int>(smaller(key_block, range.end - at));
+      const Sight sight(head_, false, position, count_, at, keys);
+      await_turn(to_, at / key_block);
+      if (!sight.nothing()) block(at, keys, sight);
+      finish_turn(to_, at / key_block);
+    }
+    if (to_.query) write_query();
+    finish_all_turns(to_);
+  }
+
+ private:
+  bool has_derivative() const {
+    return head_.soft_cap != 0.0f || (head_.has_rule() && !head_.program->derivative_is_one);
+  }
+  Factor rows_of(const void* data, DType type, std::int64_t stride, std::int64_t count, int width, float* copy) const {
+    return along<Units>(type, data, stride, count, width, copy);
+  }
+
+  /// Packs the queries and their gradients, and computes what the softmax needs to know of each query.
+  void gather() {
+    const char* rows[query_block];
+    const std::int64_t bytes = bytes_of(head_.query_type) * head_.query_stride;
+    for (int i = 0; i < count_; ++i) rows[i] = static_cast<const char*>(head_.query) + (begin_ + i) * bytes;
+    pack_columns<Units>({rows, head_.query_type, count_, head_.width}, {}, query_panels_);
+    query_rows_ = across({rows, head_.query_type, count_, head_.width}, head_.query_stride, query_across_);
+    for (int i = 0; i < count_; ++i) rows[i] = reinterpret_cast<const char*>(to_.doutput + (begin_ + i) * to_.doutput_stride);
+    pack_columns<Units>({rows, DType::float32, count_, head_.value_width}, {}, doutput_panels_);
+    doutput_rows_ = across({rows, DType::float32, count_, head_.value_width}, to_.doutput_stride, doutput_across_);
+
+    const float unit = unit_of(head_);
+    const std::int64_t output_bytes = bytes_of(head_.output_type);
+    for (int i = 0; i < stride_; ++i) {
+      // What no query stands for, and a query that sees no key: every weight comes out as 0.
+      log_sum_[i] = infinity;
+      product_[i] = 0.0f;
+      if (i >= count_) continue;
+      const std::int64_t row = begin_ + i;
+      const float log_sum = head_.log_sum_exp[row];
+      if (log_sum != -infinity) log_sum_[i] = log_sum * unit;
+      if (to_.product) {
+        product_[i] = to_.product[row];
+        continue;
+      }
+      const void* output = static_cast<const char*>(head_.output) + row * head_.output_stride * output_bytes;
+      const float* doutput = to_.doutput + row * to_.doutput_stride;
+      F sum = zero();
+      with_type(head_.output_type, output, [&](auto* from) {
+        for (int c = 0; c < head_.value_width; c += lanes) {
+          const int columns = tail_of(head_.value_width - c);
+          sum = fma(load_floats(from + c, columns), load_floats(doutput + c, columns), sum);
+        }
+      });
+      product_[i] = reduce_add(sum);
+    }
+    if (to_.query)
+      for (std::int64_t i = 0; i < head_.width * stride_; i += lanes) store(dquery_ + i, zero());
+  }
+
+  /// Rows as the right factor of a sum over them.
+  Panel across(const Rows& rows, std::int64_t stride, float* copy) const {
+    if (Units::elements == 1 && !Units::rounded && rows.type == DType::float32 && rows.width % lanes == 0)
+      return {reinterpret_cast<const float*>(rows.row[0]), stride};
+    pack_across<Units>(rows, copy, padded(rows.width));
+    return {copy, padded(rows.width)};
+  }
+
+  void block(std::int64_t at, int keys, const Sight& sight) {
+    const char* rows[key_block];
+    const DType type = head_.key_type;
+    point<true>(head_, at, 1, rows);
+    const Factor values = rows_of(rows[0], head_.value_type, head_.value_stride, keys, head_.value_width, value_copy_);
+    point<false>(head_, at, 1, rows);
+    const Factor key_rows = rows_of(rows[0], type, head_.key_stride, keys, head_.width, key_copy_);
+    // The same keys as the left factor of a sum over keys.
+    Factor key_columns{reinterpret_cast<const float*>(rows[0]), 1, head_.key_stride};
+    if (Units::elements == 2 || type != DType::float32) {
+      point<false>(head_, at, keys, rows);
+      pack_across<Units>({rows, type, keys, head_.width}, key_across_, padded(head_.width));
+      key_columns = {key_across_, 1, padded(head_.width)};
+    }
+    seen_.count = 0;
+    for (int row = 0; row < keys; row += group_rows) {
+      const int count = static_cast<int>(smaller(group_rows, keys - row));
+      group(at, row, count, sight, values, key_rows);
+    }
+    if (!to_.query) return;
+    // Columns of 64 queries at a time, and of the keys those that any of them sees.
+    for (int column = 0; column < count_; column += panel_width) {
+      const int columns = static_cast<int>(smaller(panel_width, whole_vectors(count_) - column));
+      const Range& range = rows_seen_[column / panel_width];
+      const int from = static_cast<int>(range.begin) / Units::elements, to = units_of<Units>(range.end);
+      if (range.begin >= range.end) continue;
+      multiply<Units>(head_.width, columns, to - from, {key_columns.data + from * key_columns.step, 1, key_columns.step},
+                      {block_ + from * stride_ + column, stride_}, dquery_ + column, stride_, true);
+    }
+  }
+
+  void group(std::int64_t at, int row, int rows, const Sight& sight, const Factor& values, const Factor& key_rows) {
+    const Runs runs = sight.runs(row, rows);
+    float* const dscores = Units::elements == 1 ? block_ + row * stride_ : products_;
+    if (row == 0)
+      for (Range& range : rows_seen_) range = {key_block, 0};
+    note(row, rows, runs, dscores);
+    if (runs.count == 0) return;
+    each_part(runs, [&](int column, int columns) {
+      const int panel = column / panel_width * panel_width, inside = column % panel_width;
+      const int units = units_of<Units>(head_.width), value_units = units_of<Units>(head_.value_width);
+      multiply<Units>(rows, columns, units, {key_rows.data + row * key_rows.row_stride, key_rows.row_stride, 1},
+                      {query_panels_ + panel * units + inside, panel_width}, scores_ + column, stride_, false);
+      multiply<Units>(rows, columns, value_units, {values.data + row * values.row_stride, values.row_stride, 1},
+                      {doutput_panels_ + panel * value_units + inside, panel_width}, dscores + column, stride_, false);
+    });
+    const Strip strip{head_, false, at + row, begin_, rows, count_, stride_};
+    adjust(strip, sight, runs, row, scores_, derivative_, adjust_);
+    for (int i = 0; i < runs.count; ++i) weigh_run(strip, runs.run[i], dscores);
+    extra_gradients(strip, runs, dscores);
+    finish(strip, runs, row, dscores);
+    for (int i = 0; i < runs.count; ++i) {
+      const Runs::Run& run = runs.run[i];
+      const int from = run.first / Units::elements, to = units_of<Units>(run.last);
+      const std::int64_t unit_stride = stride_ / Units::elements;
+      if (to_.value)
+        multiply<Units>(rows, head_.value_width, to - from, {weights_ + from, unit_stride, 1},
+                        {doutput_rows_.data + from * doutput_rows_.stride, doutput_rows_.stride},
+                        to_.value + (at + row) * to_.value_stride, to_.value_stride, true);
+      if (to_.key)
+        multiply<Units>(rows, head_.width, to - from,
+                        {Units::elements == 1 ? dscores + from : dscores_ + from, unit_stride, 1},
+                        {query_rows_.data + from * query_rows_.stride, query_rows_.stride},
+                        to_.key + (at + row) * to_.key_stride, to_.key_stride, true);
+    }
+  }
+
+  template <class Function>
+  HEED_INLINE void each_part(const Runs& runs, Function f) const {
+    for (int i = 0; i < runs.count; ++i)
+      for (int column = runs.run[i].begin; column < runs.run[i].end;) {
+        const int columns = static_cast<int>(smaller(panel_width - column % panel_width, runs.run[i].end - column));
+        f(column, columns);
+        column += columns;
+      }
+  }
+
+  /// Which keys each panel of queries sees; what the last product reads beyond the runs is 0.
+  void note(int row, int rows, const Runs& runs, float* dscores) {
+    bool touched[Sight::most_side] = {};
+    each_part(runs, [&](int column, int) { touched[column / panel_width] = true; });
+    for (int panel = 0; panel * panel_width < count_; ++panel) {
+      Range& range = rows_seen_[panel];
+      if (touched[panel]) {
+        range.begin = smaller(range.begin, row);
+        range.end = larger(range.end, row + rows);
+      }
+      if (touched[panel] && runs.count == 1 && runs.run[0].begin <= panel * panel_width &&
+          runs.run[0].end >= smaller(whole_vectors(count_), (panel + 1) * panel_width))
+        continue;
+      const int end = static_cast<int>(smaller(whole_vectors(count_), (panel + 1) * panel_width));
+      for (int r = 0; r < rows; ++r)
+        for (int c = panel * panel_width; c < end; c += lanes) store(dscores + r * stride_ + c, zero());
+    }
+  }
+
+  /// S → P (dropped ones 0, the others divided by what is kept); dP → dS, of the scores as they were normalised.
+  void weigh_run(const Strip& strip, const Runs::Run& run, float* dscores) {
+    if (head_.normaliser <= Normaliser::softmax_sink)
+      head_.drop_below ? weigh<Normaliser::softmax, true>(strip, run, dscores)
+                       : weigh<Normaliser::softmax, false>(strip, run, dscores);
+    else if (head_.normaliser == Normaliser::sigmoid)
+      weigh<Normaliser::sigmoid, true>(strip, run, dscores);
+    else if (head_.normaliser == Normaliser::sparsemax)
+      weigh<Normaliser::sparsemax, true>(strip, run, dscores);
+    else
+      weigh<Normaliser::entmax15, true>(strip, run, dscores);
+  }
+
+  template <Normaliser normaliser, bool may_drop>
+  void weigh(const Strip& strip, const Runs::Run& run, float* dscores) {
+    const F factor = set1(factor_of(head_)), inverse_kept = set1(1.0f / head_.kept), one = set1(1.0f);
+    const F after = set1(head_.adjusts() ? 1.0f : head_.scale);
+    for (int r = 0; r < strip.rows; ++r) {
+      float* const scores = scores_ + r * stride_;
+      float* const products = dscores + r * stride_;
+      for (int i = run.begin; i < run.end; i += lanes) {
+        F dweight = load(products + i), weight, slope;
+        const F score = load(scores + i), log_sum = load(log_sum_ + i);
+        if constexpr (normaliser == Normaliser::softmax) {
+          weight = slope = exp2_of_negative(fma(score, factor, -log_sum));
+        } else if constexpr (normaliser == Normaliser::sigmoid) {
+          weight = select((score == set1(-infinity)) | (log_sum == set1(infinity)), zero(),
+                          one / (one + exp2(score * factor * set1(-log2_e))));
+          slope = weight * (one - weight);
+        } else if constexpr (normaliser == Normaliser::sparsemax) {
+          weight = max(zero(), score * factor - log_sum);
+          slope = select(weight > zero(), one, zero());
+        } else {
+          slope = max(zero(), fma(score * factor, set1(0.5f), -log_sum));
+          weight = slope * slope;
+        }
+        if constexpr (may_drop) {
+          if (head_.drop_below != 0) {
+            const U query = (iota() + set1_uint(static_cast<std::uint32_t>(begin_ + i))) * query_step;
+            const I stay = stays(head_, query + set1_uint(static_cast<std::uint32_t>(strip.row + r)));
+            weight = select(stay, weight * inverse_kept, zero());
+            dweight = select(stay, dweight * inverse_kept, zero());
+          }
+        }
+        store(scores + i, weight);
+        store(products + i, slope * (dweight - load(product_ + i)) * after);
+      }
+    }
+  }
+
+  /// Gradients of what was added to the scores.
+  void extra_gradients(const Strip& strip, const Runs& runs, const float* dscores) {
+    if (!to_.slope && !to_.relative && !to_.bias && !to_.parameters) return;
+    const float back = head_.adjusts() ? 1.0f : 1.0f / head_.scale;
+    if (to_.relative)
+      for (int i = runs.run[0].begin; i < runs.run[runs.count - 1].end + strip.rows; ++i) line_[i] = 0.0f;
+    for (int k = 0; k < runs.count; ++k) {
+      const Runs::Run& run = runs.run[k];
+      for (int r = 0; r < strip.rows; ++r) {
+        const float* const row = dscores + r * stride_;
+        const float position = static_cast<float>(strip.lane_position() - strip.row_position() - r);
+        F sum = zero();
+        for (int i = run.begin; i < run.end; i += lanes) {
+          const F dscore = load(row + i) * set1(back);
+          const int count = tail_of(strip.columns - i);
+          if (to_.slope)
+            sum = sum - dscore * absolute(__builtin_convertvector((I)iota(), F) + set1(position + static_cast<float>(i)));
+          if (to_.relative) {
+            float* const at = line_ + strip.rows - 1 - r + i;
+            store(at, load(at) + dscore);
+          }
+          if (to_.bias)
+            for (int lane = 0; lane < count; ++lane)
+              to_.bias[(strip.row + r) * strip.row_stride() + (strip.lane + i + lane) * strip.lane_stride()] += dscore[lane];
+        }
+        if (to_.slope) *to_.slope += reduce_add(sum);
+      }
+      if (to_.parameters) {
+        const attention::Strip part{head_.batch, head_.number, strip.row_position(), strip.lane_position() + run.begin, false,
+                                    strip.rows, run.end - run.begin, stride_, adjust_.rule};
+        head_.rules->parameters(*head_.program, part, adjust_.capped + run.begin, dscores + run.begin, to_.parameters);
+      }
+    }
+    if (to_.relative)
+      for (int i = runs.run[0].begin; i < runs.run[runs.count - 1].end + strip.rows - 1; ++i)
+        to_.relative[strip.place(i)] += line_[i];
+  }
+
+  /// dS of the products themselves, and both as units.
+  void finish(const Strip& strip, const Runs& runs, int row, float* dscores) {
+    const bool adjusts = head_.adjusts();
+    const F scale = set1(head_.key_term ? 1.0f : head_.scale), all = set1(head_.scale);
+    for (int k = 0; k < runs.count; ++k) {
+      const Runs::Run& run = runs.run[k];
+      for (int r = 0; adjusts && r < strip.rows; ++r) {
+        float* const at = dscores + r * stride_;
+        F sum = zero();
+        for (int i = run.begin; i < run.end; i += lanes) {
+          F value = load(at + i);
+          if (derivative_) value = value * load(derivative_ + r * stride_ + i);
+          if (head_.key_term) {
+            sum = sum + value;
+            if (to_.query_term) store(to_.query_term + begin_ + i, load(to_.query_term + begin_ + i, tail_of(count_ - i)) + value, tail_of(count_ - i));
+            value = value * all;
+          } else {
+            value = value * scale;
+          }
+          store(at + i, value);
+        }
+        if (to_.key_term) to_.key_term[strip.row + r] += reduce_add(sum);
+      }
+    }
+    if constexpr (Units::elements == 2) {
+      for (int k = 0; k < runs.count; ++k)
+        for (int r = 0; r < strip.rows; ++r)
+          for (int i = runs.run[k].begin; i < runs.run[k].end; i += lanes) {
+            store_bfloat16(reinterpret_cast<std::uint16_t*>(weights_ + r * stride_ / 2) + i, load(scores_ + r * stride_ + i));
+            store_bfloat16(reinterpret_cast<std::uint16_t*>(dscores_ + r * stride_ / 2) + i, load(dscores + r * stride_ + i));
+          }
+      // Two rows of keys share a unit. Groups have an even number of rows, but for the last.
+      for (int r = 0; r < strip.rows; r += 2) {
+        float* const to = block_ + (row + r) / 2 * stride_;
+        const bool half = r + 1 >= strip.rows;
+        for (int i = 0; i < whole_vectors(count_); i += lanes) {
+          U unit = __builtin_convertvector(to_bfloat16(load(dscores + r * stride_ + i)), U);
+          if (!half) unit |= __builtin_convertvector(to_bfloat16(load(dscores + (r + 1) * stride_ + i)), U) << 16;
+          store(to + i, as_float(unit));
+        }
+      }
+    }
+  }
+
+  void write_query() {
+    for (int top = 0; top < count_; top += lanes)
+      for (int left = 0; left < head_.width; left += lanes) {
+        F part[lanes];
+        for (int i = 0; i < lanes; ++i) part[i] = left + i < head_.width ? load(dquery_ + (left + i) * stride_ + top) : zero();
+        transpose(part);
+        const int columns = tail_of(head_.width - left);
+        for (int i = 0; i < lanes && top + i < count_; ++i) {
+          float* const to = to_.query + (begin_ + top + i) * to_.query_stride + left;
+          const F before = to_.add_query ? load(to, columns) : zero();
+          store(to, before + part[i], columns);
+        }
+      }
+  }
+
+  const Head& head_;
+  const HeadGradients& to_;
+  std::int64_t begin_;
+  int count_;
+  std::int64_t stride_;
+  float *query_panels_, *doutput_panels_, *query_across_, *doutput_across_, *dquery_, *scores_, *products_, *weights_,
+      *dscores_, *block_, *derivative_, *key_copy_, *value_copy_, *key_across_, *log_sum_, *product_, *line_;
+  AdjustScratch adjust_;
+  Panel query_rows_{}, doutput_rows_{};
+  Runs seen_;
+  Range rows_seen_[Sight::most_side];
 };
 
-void gather(const QueryBlock& block, const HeadGradients& gradients, Statistics& statistics) {
-  const Head& head = block.head;
-  const std::int64_t bytes = head.output_type == DType::float32 ? 4 : 2;
-  for (int query = 0; query < block.lanes_used; ++query) {
-    statistics.log_sum[query] = infinity;
-    statistics.product[query] = 0.0f;
-    if (query >= block.count) continue;
-    const std::int64_t row = block.index + query;
-    const float log_sum = head.log_sum_exp[row];
-    if (log_sum != -infinity) statistics.log_sum[query] = log_sum * log2_e;
-    const void* output = static_cast<const char*>(head.output) + row * head.output_stride * bytes;
-    const float* doutput = gradients.doutput + row * gradients.doutput_stride;
-    F sum = zero();
-    for (int i = 0; i < head.value_width; i += lanes) {
-      const int count = tail_of(head.value_width - i);
-      const F value = head.output_type == DType::float32 ? load_as<DType::float32>(output, i, count)
-                                                         : load_as<DType::bfloat16>(output, i, count);
-      sum = fma(value, load_as<DType::float32>(doutput, i, count), sum);
-    }
-    statistics.product[query] = reduce_add(sum);
-  }
-}
-
-/// scores: S → P (dropped ones 0, the others divided by what is kept); products: dP → scale · dS.
-template <bool drops, bool general>
-void weigh(const QueryBlock& block, const Statistics& statistics, float* scores, float* products,
-           const float* derivative, float* line, std::int64_t begin, int keys, bool masked, Ahead& ahead) {
-  const Head& head = block.head;
-  const int stride = block.lanes_used;
-  const F scale = set1(head.scale), inverse_kept = set1(1.0f / head.kept);
-  for (int lane = 0; lane < stride; lane += lanes) {
-    const F log_sum = load(statistics.log_sum + lane), product = load(statistics.product + lane);
-    const U draw = block.draws(lane);
-    const Range range = block.keys_of(lane, lanes, begin, keys, masked);
-    const int first = static_cast<int>(range.begin), end = static_cast<int>(range.end);
-    const auto clear = [&](int from, int to) {
-      for (int key = from; key < to; ++key) {
-        store(scores + key * stride + lane, zero());
-        store(products + key * stride + lane, zero());
-      }
-    };
-    clear(0, first);
-    clear(end, keys);
-    for (int key = first; key < end; ++key) {
-      const int at = key * stride + lane;
-      ahead.fetch(2);
-      const F weight = exp2(load(scores + at) - log_sum);
-      F used = weight, dweight = load(products + at);
-      if constexpr (drops) {
-        const I stay = stays(head, draw + set1_uint(static_cast<std::uint32_t>(begin + key)));
-        used = select(stay, weight * inverse_kept, zero());
-        dweight = select(stay, dweight * inverse_kept, zero());
-      }
-      F dscore = weight * (dweight - product);
-      if constexpr (general) {
-        if (line) {
-          float* bias = line + (keys - 1 - key) + lane;
-          store(bias, load(bias) + dscore);
-        }
-        if (derivative) dscore = dscore * load(derivative + at);
-      }
-      store(scores + at, used);
-      store(products + at, dscore * scale);
-    }
-  }
-}
-
-void add_relative(const QueryBlock& block, const float* line, std::int64_t begin, int keys, float* table) {
-  for (int i = 0; i < keys + block.lanes_used - 1; ++i) table[block.place(begin, keys, i)] += line[i];
-}
-
-/// Rows as a panel: where they lie when they are whole vectors of float32.
-Panel rows_of(DType type, const void* data, std::int64_t stride, int rows, int width, float* copy) {
-  if (type == DType::float32 && width % lanes == 0) return {static_cast<const float*>(data), stride};
-  copy_rows(type, data, stride, rows, width, copy, whole_vectors(width));
-  return {copy, whole_vectors(width)};
-}
-
-void backward_block(const QueryBlock& block, const HeadGradients& gradients, Ahead& ahead) {
-  const Head& head = block.head;
-  const int stride = block.lanes_used, count = block.count, width = head.width, value_width = head.value_width;
-  float* const query_columns = head.scratch;  // [width][lanes]
-  float* const query_copy = query_columns + query_block * padded(width);
-  float* const doutput_columns = query_copy + query_block * padded(width);  // [value width][lanes]
-  float* const doutput_copy = doutput_columns + query_block * padded(value_width);
-  float* const scores = doutput_copy + query_block * padded(value_width);  // [keys][lanes], so the next two
-  float* const products = scores + key_block * query_block;
-  float* const derivative = head.soft_cap != 0.0f ? products + key_block * query_block : nullptr;
-  float* const key_copy = products + 2 * key_block * query_block;
-  float* const value_copy = key_copy + key_block * padded(width);
-  float* const line = value_copy + key_block * padded(value_width);
-  float* const dline = line + key_block + query_block + lanes;
-
-  const std::int64_t bytes = head.query_type == DType::float32 ? 4 : 2;
-  const void* query = static_cast<const char*>(head.query) + block.index * head.query_stride * bytes;
-  const float* doutput = gradients.doutput + block.index * gradients.doutput_stride;
-  transpose_rows(head.query_type, query, head.query_stride, count, width, query_factor(head), query_columns, stride);
-  transpose_rows(DType::float32, doutput, gradients.doutput_stride, count, value_width, 1.0f, doutput_columns, stride);
-  const Panel query_rows = rows_of(head.query_type, query, head.query_stride, count, width, query_copy);
-  const Panel doutput_rows =
-      rows_of(DType::float32, doutput, gradients.doutput_stride, count, value_width, doutput_copy);
-  Statistics statistics;
-  gather(block, gradients, statistics);
-
-  const bool drops = head.drop_below != 0, general = derivative || gradients.relative;
-  const auto weigh_block =
-      drops ? (general ? weigh<true, true> : weigh<true, false>) : (general ? weigh<false, true> : weigh<false, false>);
-  const Range range = block.keys();
-  for (std::int64_t at = range.begin; at < range.end; at += key_block) {
-    const int keys = static_cast<int>(smaller(key_block, range.end - at));
-    const Seen sight = block.covers(at, at + keys);
-    if (sight == Seen::nothing) continue;
-    const Panel key = fetch<false>(head, at, keys, true, key_copy);
-    const Panel value = fetch<true>(head, at, keys, false, value_copy);
-    const bool masked = sight == Seen::some;
-    block.each_key_group(at, keys, masked, [&](int row, int rows, int lane, int seeing) {
-      const int place = row * stride + lane;
-      multiply(rows, seeing, width, {key.data + row * key.stride, key.stride, 1}, {query_columns + lane, stride},
-               scores + place, stride, false);
-      multiply(rows, seeing, value_width, {value.data + row * value.stride, value.stride, 1},
-               {doutput_columns + lane, stride}, products + place, stride, false);
-    });
-    block.adjust(scores, at, keys, masked, derivative, line);
-    if (gradients.relative)
-      for (int i = 0; i < keys + stride; ++i) dline[i] = 0.0f;
-    weigh_block(block, statistics, scores, products, derivative, gradients.relative ? dline : nullptr, at, keys, masked,
-                ahead);
-    if (gradients.relative) add_relative(block, dline, at, keys, gradients.relative);
-    block.each_key_group(at, keys, masked, [&](int row, int rows, int lane, int seeing) {
-      const int place = row * stride + lane, queries = static_cast<int>(smaller(seeing, count - lane));
-      if (gradients.value)
-        multiply(rows, value_width, queries, {scores + place, stride, 1},
-                 {doutput_rows.data + lane * doutput_rows.stride, doutput_rows.stride},
-                 gradients.value + (at + row) * gradients.value_stride, gradients.value_stride, true);
-      if (gradients.key)
-        multiply(rows, width, queries, {products + place, stride, 1},
-                 {query_rows.data + lane * query_rows.stride, query_rows.stride},
-                 gradients.key + (at + row) * gradients.key_stride, gradients.key_stride, true);
-    });
-    if (!gradients.query) continue;
-    block.each_query_group(at, keys, masked, [&](int row, int rows, int from, int seen) {
-      multiply(rows, width, seen, {products + from * stride + row, 1, stride},
-               {key.data + from * key.stride, key.stride},
-               gradients.query + (block.index + row) * gradients.query_stride, gradients.query_stride, true);
-    });
-  }
-}
-
-void backward(const Head& head, const HeadGradients& gradients, const Head* next, const HeadGradients* next_gradients) {
-  Ahead nothing(head, nullptr, nullptr), ahead(head, next, next_gradients);
-  for (std::int64_t begin = 0; begin < head.queries; begin += query_block) {
-    const bool last = begin + query_block >= head.queries;
-    backward_block({head, begin, static_cast<int>(smaller(query_block, head.queries - begin))}, gradients,
-                   last ? ahead : nothing);
-  }
+void backward(const Head& head, const HeadGradients& gradients, std::int64_t begin, int count) {
+#if defined(HEED_ISA_IS_avx512_bf16)
+  if (head.query_type == DType::bfloat16 && head.key_type == DType::bfloat16 && head.value_type == DType::bfloat16)
+    return Piece<BFloat16Units>(head, gradients, begin, count).run();
+#endif
+  Piece<Float32Units>(head, gradients, begin, count).run();
 }
 
 }  // namespace

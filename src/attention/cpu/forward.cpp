@@ -1,146 +1,271 @@
-#include "attention/cpu/scores.h"
+#include "attention/cpu/adjust.h"
+#include "attention/cpu/scratch.h"
+#include "attention/cpu/tile.h"
 
-// Attention forward over blocks of keys with a running maximum and sum: Milakov & Gimelshein 2018 (arXiv:1805.02867),
-// Rabe & Staats 2021 (arXiv:2112.05682), Dao et al. 2022 (arXiv:2205.14135). Queries lie in lanes: S[key][query] = K ·
-// Qᵀ needs the few queries turned into columns and takes the keys as they lie, and the softmax never adds up across
-// lanes.
+// Attention forward over chunks of keys with a running maximum and sum: Milakov & Gimelshein 2018 (arXiv:1805.02867),
+// Rabe & Staats 2021 (arXiv:2112.05682), Dao et al. 2022 (arXiv:2205.14135). The keys of a chunk are packed into panels
+// once for all queries of the piece; then a few queries at a time are scored against the whole chunk, so that their
+// scores stay in the first level of the cache between the two products.
 namespace heed::HEED_ISA {
 
 namespace {
 
-/// Running softmax of the block's queries: maximum (base 2) and sum.
-struct Running {
-  float maximum[query_block], sum[query_block], rescale[query_block];
+using attention::group_rows;
+using attention::key_chunk;
+using attention::padded;
+
+/// The same strip of weights as units of the second product, and what became of its rows.
+struct Group {
+  int first, rows;  ///< queries, counted from the piece's first
+  float rescale[16];
 };
 
-F column_maximum(const float* scores, int keys, int stride, F start) {
-  F part[4] = {start, start, start, start};
-  int key = 0;
-  for (; key + 4 <= keys; key += 4)
-    for (int i = 0; i < 4; ++i) part[i] = max(part[i], load(scores + (key + i) * stride));
-  for (; key < keys; ++key) part[0] = max(part[0], load(scores + key * stride));
-  return max(max(part[0], part[1]), max(part[2], part[3]));
-}
-
-/// Turns scores into weights relative to the new maximum, and brings the running sums to it. Where a vector of queries
-/// sees no key, no score was made, and the weight is 0.
-void softmax(const QueryBlock& block, float* scores, std::int64_t begin, int keys, bool masked, Running& running,
-             Ahead& ahead) {
-  const int stride = block.lanes_used;
-  const bool drops = block.head.drop_below != 0;
-  for (int lane = 0; lane < stride; lane += lanes) {
-    const Range range = block.keys_of(lane, lanes, begin, keys, masked);
-    const int from = static_cast<int>(range.begin), to = static_cast<int>(range.end);
-    float* const column = scores + lane;
-    for (int key = 0; key < from; ++key) store(column + key * stride, zero());
-    for (int key = to; key < keys; ++key) store(column + key * stride, zero());
-    const F before = load(running.maximum + lane);
-    const F maximum = column_maximum(column + from * stride, to - from, stride, before);
-    const F shift = select(maximum == set1(-infinity), zero(), maximum);
-    const F rescale = exp2(before - shift);
-    F sum = zero();
-    for (int key = from; key < to; ++key) {
-      float* at = column + key * stride;
-      ahead.fetch(1);
-      const F weight = exp2(load(at) - shift);
-      sum = sum + weight;
-      store(at, weight);
-    }
-    store(running.maximum + lane, maximum);
-    store(running.rescale + lane, rescale);
-    store(running.sum + lane, fma(load(running.sum + lane), rescale, sum));
-    if (!drops) continue;
-    const U draw = block.draws(lane);
-    for (int key = from; key < to; ++key) {
-      float* at = column + key * stride;
-      const I stay = stays(block.head, draw + set1_uint(static_cast<std::uint32_t>(begin + key)));
-      store(at, select(stay, load(at), zero()));
-    }
+template <class Units>
+class Piece {
+ public:
+  Piece(const Head& head, std::int64_t begin, int count)
+      : head_(head), begin_(begin), count_(count), units_(units_of<Units>(head.width)), sums_stride_(padded(head.value_width)) {
+    attention::Scratch scratch(head.scratch);
+    panels_ = scratch.take(std::int64_t{key_chunk} * padded(units_));
+    value_copy_ = scratch.take(key_chunk * sums_stride_);
+    query_copy_ = scratch.take(group_rows * padded(head.width));
+    scores_ = scratch.take(group_rows * key_chunk);
+    weights_ = Units::elements == 1 ? scores_ : scratch.take(group_rows * key_chunk / 2);
+    sums_ = scratch.take(count * sums_stride_);
+    maximum_ = scratch.take(padded(count));
+    sum_ = scratch.take(padded(count));
+    adjust_ = {scratch.take(key_chunk + 64), scratch.take(head.rule_scratch()), nullptr};
+    key_widened_ = is_quantised(head.key_type) ? scratch.take(key_chunk * padded(head.width)) : nullptr;
+    value_widened_ = is_quantised(head.value_type) ? scratch.take(key_chunk * padded(head.value_width)) : nullptr;
   }
-}
 
-void write_output(const Head& head, std::int64_t row, const float* sums, float factor) {
-  for (int i = 0; i < head.value_width; i += lanes) {
-    const int count = tail_of(head.value_width - i);
-    const F value = load(sums + i) * set1(factor);
-    const std::int64_t at = row * head.output_stride + i;
-    if (head.output_type == DType::float32) {
-      float* to = static_cast<float*>(head.output) + at;
-      count == lanes ? store(to, value) : store(to, value, count);
+  void run() {
+    start();
+    const std::int64_t position = head_.position + begin_;
+    const Range range = all_keys_seen(head_, position, position + count_ - 1);
+    for (std::int64_t at = range.begin; at < range.end; at += key_chunk) {
+      const int keys = static_cast<int>(smaller(key_chunk, range.end - at));
+      const Sight sight(head_, true, position, count_, at, keys);
+      if (!sight.nothing()) chunk(at, keys, sight);
+    }
+    write();
+  }
+
+ private:
+  void start() {
+    const bool sink = head_.normaliser == Normaliser::softmax_zero || head_.normaliser == Normaliser::softmax_sink;
+    const F maximum = set1(sink ? head_.sink * log2_e : -infinity), sum = set1(sink ? 1.0f : 0.0f);
+    for (int i = 0; i < count_; i += lanes) {
+      store(maximum_ + i, maximum);
+      store(sum_ + i, sum);
+    }
+    first_ = true;
+  }
+
+  void chunk(std::int64_t at, int keys, const Sight& sight) {
+    const char* key_rows[key_chunk];
+    const char* value_rows[key_chunk];
+    if (key_widened_)
+      point_widened<false>(head_, at, keys, key_rows, key_widened_);
+    else
+      point<false>(head_, at, keys, key_rows);
+    if (value_widened_)
+      point_widened<true>(head_, at, keys, value_rows, value_widened_);
+    else
+      point<true>(head_, at, keys, value_rows);
+    const Rows rows{value_rows, value_widened_ ? DType::float32 : head_.value_type, keys, head_.value_width};
+    for (int i = 0; i < 2 * group_rows; ++i) ask_for_query(i);
+    pack_columns<Units>({key_rows, key_widened_ ? DType::float32 : head_.key_type, keys, head_.width}, rows, panels_);
+    Panel values{value_copy_, sums_stride_};
+    if (Units::elements == 1 && !Units::rounded && head_.value_type == DType::float32 && head_.value_width % lanes == 0 &&
+        head_.span_count == 1)
+      values = {reinterpret_cast<const float*>(value_rows[0]), head_.value_stride};
+    else
+      pack_across<Units>(rows, value_copy_, sums_stride_);
+    for (int row = 0; row < count_; row += group_rows) {
+      Group group{row, static_cast<int>(smaller(group_rows, count_ - row)), {}};
+      const Runs runs = sight.runs(row, group.rows);
+      if (runs.count == 0 && !first_) continue;
+      score(group, runs, at, keys, sight);
+      weigh(group, runs, at);
+      sum_up(group, runs, values);
+    }
+    first_ = false;
+  }
+
+  const char* query(int row) const {
+    return static_cast<const char*>(head_.query) + (begin_ + row) * head_.query_stride * bytes_of(head_.query_type);
+  }
+  void ask_for_query(int row) const {
+    if (row < count_) ask_for(query(row), head_.width * bytes_of(head_.query_type));
+  }
+
+  void score(const Group& group, const Runs& runs, std::int64_t at, int keys, const Sight& sight) {
+    for (int i = 0; i < group_rows; ++i) ask_for_query(group.first + 2 * group_rows + i);
+    const Factor factor = along<Units>(head_.query_type, query(group.first), head_.query_stride, group.rows, head_.width, query_copy_);
+    for (int i = 0; i < runs.count; ++i)
+      for (int column = runs.run[i].begin; column < runs.run[i].end;) {
+        const int within_panel = column % panel_width;
+        const int columns = static_cast<int>(smaller(panel_width - within_panel, runs.run[i].end - column));
+        multiply<Units>(group.rows, columns, units_, factor,
+                        {panels_ + column / panel_width * panel_width * units_ + within_panel, panel_width},
+                        scores_ + column, key_chunk, false);
+        column += columns;
+      }
+    adjust({head_, true, begin_ + group.first, at, group.rows, keys, key_chunk}, sight, runs, group.first, scores_, nullptr,
+           adjust_);
+  }
+
+  /// Scores become weights relative to the new maximum; running sums are brought to it.
+  void weigh(Group& group, const Runs& runs, std::int64_t at) {
+    const F factor = set1(factor_of(head_));
+    if (head_.normaliser == Normaliser::sigmoid) {
+      for (int r = 0; r < group.rows; ++r) sigmoid_row(scores_ + r * key_chunk, runs, factor);
     } else {
-      std::uint16_t* to = static_cast<std::uint16_t*>(head.output) + at;
-      count == lanes ? store_bfloat16(to, value) : store_bfloat16(to, value, count);
+      float shift[16], before[16];
+      for (int r = 0; r < group.rows; ++r) {
+        float& maximum = maximum_[group.first + r];
+        before[r] = maximum;
+        maximum = row_maximum(scores_ + r * key_chunk, runs, factor, maximum);
+        shift[r] = maximum == -infinity ? 0.0f : maximum;
+      }
+      for (int r = group.rows; r < 16; ++r) before[r] = shift[r] = 0.0f;
+      for (int r = 0; r < group.rows; r += lanes) store(group.rescale + r, exp2(load(before + r) - load(shift + r)));
+      for (int r = 0; r < group.rows; ++r) {
+        float& sum = sum_[group.first + r];
+        sum = sum * group.rescale[r] + exponentials(scores_ + r * key_chunk, runs, factor, set1(shift[r]));
+      }
+    }
+    if (head_.drop_below != 0)
+      for (int r = 0; r < group.rows; ++r) drop(scores_ + r * key_chunk, runs, begin_ + group.first + r, at);
+    if constexpr (Units::elements == 2)
+      for (int r = 0; r < group.rows; ++r)
+        for (int i = 0; i < runs.count; ++i)
+          for (int c = runs.run[i].begin; c < runs.run[i].end; c += lanes)
+            store_bfloat16(reinterpret_cast<std::uint16_t*>(weights_ + r * key_chunk / 2) + c,
+                           load(scores_ + r * key_chunk + c));
+  }
+
+  static float row_maximum(const float* row, const Runs& runs, F factor, float before) {
+    F part[4];
+    for (F& one : part) one = set1(-infinity);
+    for (int i = 0; i < runs.count; ++i) {
+      int c = runs.run[i].begin;
+      for (; c + 4 * lanes <= runs.run[i].end; c += 4 * lanes)
+        for (int j = 0; j < 4; ++j) part[j] = max(load(row + c + j * lanes), part[j]);
+      for (; c < runs.run[i].end; c += lanes) part[0] = max(load(row + c), part[0]);
+    }
+    const float most = reduce_max(max(max(part[0], part[1]), max(part[2], part[3])) * factor);
+    return most > before ? most : before;
+  }
+
+  static float exponentials(float* row, const Runs& runs, F factor, F shift) {
+    F sum[2] = {zero(), zero()};
+    for (int i = 0; i < runs.count; ++i) {
+      int c = runs.run[i].begin;
+      for (; c + 2 * lanes <= runs.run[i].end; c += 2 * lanes)
+        for (int j = 0; j < 2; ++j) {
+          float* const at = row + c + j * lanes;
+          const F weight = exp2_of_negative(fma(load(at), factor, -shift));
+          sum[j] = sum[j] + weight;
+          store(at, weight);
+        }
+      for (; c < runs.run[i].end; c += lanes) {
+        const F weight = exp2_of_negative(fma(load(row + c), factor, -shift));
+        sum[0] = sum[0] + weight;
+        store(row + c, weight);
+      }
+    }
+    return reduce_add(sum[0] + sum[1]);
+  }
+
+  static void sigmoid_row(float* row, const Runs& runs, F factor) {
+    const F one = set1(1.0f), unit = set1(-log2_e) * factor;
+    for (int i = 0; i < runs.count; ++i)
+      for (int c = runs.run[i].begin; c < runs.run[i].end; c += lanes) {
+        const F score = load(row + c);
+        // −∞·0 aside, 2^+∞ is bounded by exp2: what is masked is 0 exactly.
+        store(row + c, select(score == set1(-infinity), zero(), one / (one + exp2(score * unit))));
+      }
+  }
+
+  void drop(float* row, const Runs& runs, std::int64_t query, std::int64_t at) const {
+    const std::uint32_t draw = static_cast<std::uint32_t>(query) * query_step + static_cast<std::uint32_t>(at);
+    for (int i = 0; i < runs.count; ++i)
+      for (int c = runs.run[i].begin; c < runs.run[i].end; c += lanes) {
+        const I stay = stays(head_, set1_uint(draw + static_cast<std::uint32_t>(c)) + iota());
+        store(row + c, select(stay, load(row + c), zero()));
+      }
+  }
+
+  void sum_up(const Group& group, const Runs& runs, Panel values) {
+    float* const sums = sums_ + group.first * sums_stride_;
+    bool add = !first_;
+    if (add && head_.normaliser != Normaliser::sigmoid)
+      for (int r = 0; r < group.rows; ++r) {
+        if (group.rescale[r] == 1.0f) continue;
+        for (std::int64_t i = 0; i < sums_stride_; i += lanes)
+          store(sums + r * sums_stride_ + i, load(sums + r * sums_stride_ + i) * set1(group.rescale[r]));
+      }
+    const int width = whole_vectors(head_.value_width);
+    for (int i = 0; i < runs.count; ++i) {
+      const Runs::Run& run = runs.run[i];
+      const int from = run.first / Units::elements, to = units_of<Units>(run.last);
+      multiply<Units>(group.rows, width, to - from, {weights_ + from, key_chunk / Units::elements, 1},
+                      {values.data + from * values.stride, values.stride}, sums, sums_stride_, add);
+      add = true;
+    }
+    if (!add)
+      for (std::int64_t i = 0; i < group.rows * sums_stride_; i += lanes) store(sums + i, zero());
+  }
+
+  void write() {
+    if (first_)
+      for (std::int64_t i = 0; i < count_ * sums_stride_; i += lanes) store(sums_ + i, zero());
+    const bool sigmoid = head_.normaliser == Normaliser::sigmoid;
+    for (int query = 0; query < count_; ++query) {
+      const float sum = sigmoid ? 1.0f : sum_[query];
+      write_row(begin_ + query, sums_ + query * sums_stride_, sum > 0.0f ? 1.0f / (sum * head_.kept) : sum);
+    }
+    if (!head_.log_sum_exp) return;
+    for (int i = 0; i < count_; i += lanes) {
+      const F sum = load(sum_ + i);
+      F value = select(sum > zero(), fma(load(maximum_ + i), set1(ln_2), log(sum)), set1(-infinity));
+      value = select(sum != sum, sum, value);
+      store(head_.log_sum_exp + begin_ + i, sigmoid ? zero() : value, tail_of(count_ - i));
     }
   }
-}
 
-void write(const QueryBlock& block, const float* sums, std::int64_t stride, const Running& running) {
-  const Head& head = block.head;
-  for (int query = 0; query < block.count; ++query) {
-    const float sum = running.sum[query];
-    write_output(head, block.index + query, sums + query * stride, sum > 0.0f ? 1.0f / (sum * head.kept) : 0.0f);
-  }
-  if (!head.log_sum_exp) return;
-  for (int lane = 0; lane < block.count; lane += lanes) {
-    const F sum = load(running.sum + lane);
-    const F value = fma(load(running.maximum + lane), set1(ln_2), log(sum));
-    store(head.log_sum_exp + block.index + lane, select(sum > zero(), value, set1(-infinity)),
-          tail_of(block.count - lane));
-  }
-}
-
-void forward(const Head& head, std::int64_t begin, int count, const Head* next, std::int64_t next_begin) {
-  const QueryBlock block(head, begin, count);
-  const int stride = block.lanes_used;
-  const std::int64_t sums_stride = padded(head.value_width);
-  float* const columns = head.scratch;                             // [width][lanes]
-  float* const sums = columns + query_block * padded(head.width);  // [queries][value width]
-  float* const scores = sums + query_block * sums_stride;          // [keys][lanes]
-  float* const key_copy = scores + key_block * query_block;
-  float* const value_copy = key_copy + key_block * padded(head.width);
-  float* const line = value_copy + key_block * padded(head.value_width);
-
-  const std::int64_t bytes = head.query_type == DType::float32 ? 4 : 2;
-  transpose_rows(head.query_type, static_cast<const char*>(head.query) + begin * head.query_stride * bytes,
-                 head.query_stride, count, head.width, query_factor(head), columns, stride);
-  Running running;
-  for (int lane = 0; lane < stride; lane += lanes) {
-    store(running.maximum + lane, set1(-infinity));
-    store(running.sum + lane, zero());
+  void write_row(std::int64_t row, const float* sums, float factor) const {
+    for (int i = 0; i < head_.value_width; i += lanes) {
+      const int count = tail_of(head_.value_width - i);
+      const F value = load(sums + i) * set1(factor);
+      const std::int64_t at = row * head_.output_stride + i;
+      if (head_.output_type == DType::float32)
+        count == lanes ? store(static_cast<float*>(head_.output) + at, value)
+                       : store(static_cast<float*>(head_.output) + at, value, count);
+      else
+        count == lanes ? store_bfloat16(static_cast<std::uint16_t*>(head_.output) + at, value)
+                       : store_bfloat16(static_cast<std::uint16_t*>(head_.output) + at, value, count);
+    }
   }
 
-  Ahead ahead(head, next, next_begin);
-  bool first = true;
-  const Range range = block.keys();
-  for (std::int64_t at = range.begin; at < range.end; at += key_block) {
-    const int keys = static_cast<int>(smaller(key_block, range.end - at));
-    const Seen sight = block.covers(at, at + keys);
-    if (sight == Seen::nothing) continue;
-    const Panel key = fetch<false>(head, at, keys, false, key_copy);
-    const bool masked = sight == Seen::some;
-    block.each_key_group(at, keys, masked, [&](int row, int rows, int lane, int lanes_seeing) {
-      multiply(rows, lanes_seeing, head.width, {key.data + row * key.stride, key.stride, 1}, {columns + lane, stride},
-               scores + row * stride + lane, stride, false);
-    });
-    block.adjust(scores, at, keys, masked, nullptr, line);
-    softmax(block, scores, at, keys, masked, running, ahead);
-    if (!first)
-      for (int query = 0; query < count; ++query)
-        for (std::int64_t i = 0; i < sums_stride; i += lanes) {
-          float* sum = sums + query * sums_stride + i;
-          store(sum, load(sum) * set1(running.rescale[query]));
-        }
-    const Panel value = fetch<true>(head, at, keys, true, value_copy);
-    const int width = whole_vectors(head.value_width);
-    block.each_query_group(at, keys, masked, [&](int query, int queries, int from, int seen) {
-      multiply(queries, width, seen, {scores + from * stride + query, 1, stride},
-               {value.data + from * value.stride, value.stride}, sums + query * sums_stride, sums_stride, !first);
-    });
-    first = false;
-  }
-  if (first)
-    for (std::int64_t i = 0; i < count * sums_stride; i += lanes) store(sums + i, zero());
-  write(block, sums, sums_stride, running);
+  const Head& head_;
+  std::int64_t begin_;
+  int count_, units_;
+  std::int64_t sums_stride_;
+  float *panels_, *value_copy_, *query_copy_, *scores_, *weights_, *sums_, *maximum_, *sum_, *key_widened_,
+      *value_widened_;
+  AdjustScratch adjust_;
+  bool first_ = true;
+};
+
+void forward(const Head& head, std::int64_t begin, int count) {
+#if defined(HEED_ISA_IS_avx512_bf16)
+  if (head.query_type == DType::bfloat16 && head.key_type == DType::bfloat16 && head.value_type == DType::bfloat16)
+    return Piece<BFloat16Units>(head, begin, count).run();
+#endif
+  Piece<Float32Units>(head, begin, count).run();
 }
 
 }  // namespace

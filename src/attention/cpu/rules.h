@@ -111,6 +111,7 @@ struct Program {
 
 inline constexpr int strip_rows = 16;      ///< rows that are worked on at once: more are cut
 inline constexpr int strip_columns = 512;  ///< and columns
+inline constexpr int chunk_floats = 1024;  ///< of one value that varies along both: what is worked on at once
 
 /// A piece of a head's scores: rows × columns, the row `stride` floats apart. Rows are read and written up to whole
 /// vectors of 16 floats at most: the stride is at least the columns rounded up to the kernel's vectors.

@@ -1,36 +1,22 @@
 #pragma once
-#include <heed/dtype.h>
+#include <heed/attention.h>
 
 #include <cstdint>
 
 #include "attention/cpu/bands.h"
+#include "attention/cpu/rules.h"
 
 // What a kernel is told: plain data and pointers. Kernels check nothing and allocate nothing.
 namespace heed::attention {
 
-inline constexpr int query_block = 64;    ///< most queries of one block: they lie in the lanes of vectors
-inline constexpr int key_block = 192;     ///< most keys that are scored before the softmax goes over them
+inline constexpr int panel_width = 64;    ///< columns of a packed panel: four vectors of AVX-512
+inline constexpr int group_rows = 6;      ///< rows that a register tile holds
+inline constexpr int key_chunk = 512;     ///< keys that are packed, scored and summed up together in the forward
+inline constexpr int query_task = 480;    ///< most queries that one piece of the forward takes: whole groups
+inline constexpr int query_block = 512;   ///< most queries that one piece of the backward takes
+inline constexpr int key_block = 96;      ///< keys whose scores the backward keeps: whole groups, and pairs
 inline constexpr int decode_block = 512;  ///< keys of one piece of a decoding step
 inline constexpr int most_decode_queries = 4;
-
-/// Keys and values that lie together.
-struct Span {
-  const void* key;
-  const void* value;
-  std::int64_t count;
-  const float* key_scale;
-  const float* value_scale;
-};
-
-/// A mask with rules: asked block by block. `cover` says 0 (empty), 1 (full) or 2 (partial); `fill` writes −infinity to
-/// scores[key][query] that the rule forbids.
-struct MaskQuestions {
-  const void* mask;
-  int batch, head;
-  int (*cover)(const MaskQuestions&, std::int64_t query, int queries, std::int64_t key, int keys);
-  void (*fill)(const MaskQuestions&, std::int64_t query, int queries, std::int64_t key, int keys, float* scores,
-               std::int64_t query_stride, std::int64_t key_stride);
-};
 
 /// One head of one sequence. Pointers to rows are at the sequence's first row and at the head's first column; strides
 /// are in elements.
@@ -41,29 +27,50 @@ struct Head {
   const void* query = nullptr;
   DType query_type = DType::float32;
   std::int64_t query_stride = 0;
-  const Span* spans = nullptr;
+  const KeyValueSpan* spans = nullptr;
   int span_count = 0;
-  DType key_value_type = DType::float32;
+  DType key_type = DType::float32, value_type = DType::float32;
   std::int64_t key_stride = 0, value_stride = 0;
   std::int64_t key_column = 0, value_column = 0;  ///< where this head's columns begin in a span's rows
+  int key_value_head = 0, key_value_heads = 1;    ///< which scales of a quantised span are this head's
   void* output = nullptr;
   DType output_type = DType::float32;
   std::int64_t output_stride = 0;
   float* log_sum_exp = nullptr;  ///< [queries] or null
 
+  Normaliser normaliser = Normaliser::softmax;
+  float sink = 0.0f;  ///< the logit of softmax_zero and softmax_sink
   float scale = 1.0f, soft_cap = 0.0f;
-  float kept = 1.0f;             ///< 1 − dropout
-  std::uint32_t drop_below = 0;  ///< a weight is dropped when its hash is below; 0 drops none
+  /// Added to the scaled product, by query and by key, or null: what turns products into distances.
+  const float* query_term = nullptr;
+  const float* key_term = nullptr;
+  const float* direction = nullptr;  ///< additive scores: [width]
+  float kept = 1.0f;                 ///< 1 − dropout
+  std::uint32_t drop_below = 0;      ///< a weight is dropped when its hash is below; 0 drops none
   std::uint32_t drop_key_low = 0, drop_key_high = 0;
   float slope = 0.0f;
   const float* relative = nullptr;  ///< [2·reach + 1] of this head, or null
   std::int64_t reach = 0;
-  const Bands* bands = nullptr;  ///< null: ask `mask`
-  MaskQuestions mask{};
-  float* scratch = nullptr;  ///< scratch_floats() floats, aligned to 64 bytes
+  const float* bias = nullptr;  ///< of this sequence and head, or null
+  std::int64_t bias_query_stride = 0, bias_key_stride = 0;
+  const Bands* bands = nullptr;        ///< the mask as bands; null: the program's
+  const Program* program = nullptr;    ///< of the rule, and of a mask that is not bands
+  const RuleKernels* rules = nullptr;  ///< what evaluates it
+  const Mask* mask = nullptr;          ///< asked for what a whole block sees, where it is not bands
+  int (*cover)(const Head&, std::int64_t query, std::int64_t query_end, std::int64_t key, std::int64_t key_end) = nullptr;
+  int batch = 0, number = 0;  ///< which sequence and head this is, for masks and rules
+  float* scratch = nullptr;   ///< scratch_floats() floats, aligned to 64 bytes
+
+  bool has_rule() const { return program && program->has_rule; }
+  std::int64_t rule_scratch() const { return program ? program->scratch : 0; }
+  /// False when a score is the scaled product and nothing else (bands aside).
+  bool adjusts() const {
+    return soft_cap != 0.0f || query_term || key_term || slope != 0.0f || relative || bias || has_rule() || scale <= 0.0f;
+  }
 };
 
-/// What the backward needs beside the head; null gradients are not wanted. Gradients are added to.
+/// What the backward needs beside the head; null gradients are not wanted. They are added to, but for
+/// the query's.
 struct HeadGradients {
   const float* doutput = nullptr;
   std::int64_t doutput_stride = 0;
@@ -73,19 +80,31 @@ struct HeadGradients {
   std::int64_t key_stride = 0;
   float* value = nullptr;
   std::int64_t value_stride = 0;
-  float* relative = nullptr;  ///< [2·reach + 1] of this head
+  float* query_term = nullptr;  ///< [queries]
+  float* key_term = nullptr;    ///< [keys]
+  float* slope = nullptr;       ///< one
+  float* relative = nullptr;    ///< [2·reach + 1] of this head
+  float* bias = nullptr;        ///< with the bias's strides
+  float* const* parameters = nullptr;
+  /// [queries], what softmax subtracts from the gradient of each weight; null: the sum of doutput · output.
+  const float* product = nullptr;
+  /// Pieces that write the same memory do so in turn: block by block of keys, this one behind the one before (null:
+  /// none). The word holds how many blocks a piece has finished; `wait` passes the time.
+  const std::int64_t* before = nullptr;
+  std::int64_t* finished = nullptr;
+  void (*wait)() = nullptr;
+  bool serial = false;     ///< wait for the whole piece before: what is shared is not cut by keys
+  bool add_query = false;  ///< otherwise the query's gradient is written
 };
 
 struct Forward {
-  /// Output and log-sum-exp of queries [begin, begin + count), count ≤ query_block. `next` (or null), with the first of
-  /// its queries, is what will be asked for next: its rows are brought near meanwhile.
-  void (*block)(const Head& head, std::int64_t begin, int count, const Head* next, std::int64_t next_begin);
+  /// Output and log-sum-exp of queries [begin, begin + count), count ≤ query_task.
+  void (*block)(const Head& head, std::int64_t begin, int count);
 };
 
 struct Backward {
-  /// Gradients of one head, all its queries, in order. `next` (or null) and its gradients are what will be asked for
-  /// next.
-  void (*head)(const Head& head, const HeadGradients& gradients, const Head* next, const HeadGradients* next_gradients);
+  /// Gradients from queries [begin, begin + count), count ≤ query_block.
+  void (*block)(const Head& head, const HeadGradients& gradients, std::int64_t begin, int count);
 };
 
 /// For few queries a sequence.
@@ -98,14 +117,5 @@ struct Decode {
 };
 
 constexpr std::int64_t padded(std::int64_t width) { return (width + 15) / 16 * 16; }
-
-/// Floats of scratch that a kernel needs.
-constexpr std::int64_t scratch_floats(int width, int value_width, bool backward) {
-  const std::int64_t widths = padded(width) + padded(value_width);
-  const std::int64_t queries = query_block * widths, keys = key_block * widths;
-  const std::int64_t scores = std::int64_t{key_block} * query_block;
-  const std::int64_t rest = 16 * query_block + 4 * (key_block + query_block + 64) + decode_block;
-  return backward ? 2 * queries + keys + 3 * scores + rest : queries + keys + scores + rest;
-}
 
 }  // namespace heed::attention

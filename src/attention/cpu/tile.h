@@ -1,14 +1,16 @@
 #pragma once
 // The product that everything in attention is made of: C[rows][columns] (+)= Σ_k A[row, k] · B[k][columns], with C's
-// tile in registers, B loaded by vectors and A element by element, so A may lie in rows or in columns.
+// tile in registers, B loaded by vectors and A unit by unit (kernels/cpu/matmul_units.h), so A may lie in rows or in
+// columns.
+#include "kernels/cpu/matmul_units.h"
 #include "simd/vector.h"
 
 namespace heed::HEED_ISA {
 
 struct Factor {
-  const float* data;
+  const float* data;        ///< units
   std::int64_t row_stride;  ///< between A's rows
-  std::int64_t step;        ///< between the elements of the sum
+  std::int64_t step;        ///< between the units of the sum
 };
 
 /// A matrix of whole vectors, but for the last `tail` columns of C (0: whole).
@@ -17,7 +19,7 @@ struct Panel {
   std::int64_t stride;
 };
 
-template <int R, int N>
+template <class Units, int R, int N>
 HEED_INLINE void tile(std::int64_t k, Factor a, Panel b, float* c, std::int64_t stride, bool add, int tail) {
   F sum[R][N];
   for (int r = 0; r < R; ++r)
@@ -31,13 +33,13 @@ HEED_INLINE void tile(std::int64_t k, Factor a, Panel b, float* c, std::int64_t 
     }
   for (std::int64_t i = 0; i < k; ++i) {
     F row[N];
-#pragma GCC unroll 4
+    HEED_UNROLL
     for (int n = 0; n < N; ++n) row[n] = load(b.data + n * lanes);
-#pragma GCC unroll 12
+    HEED_UNROLL
     for (int r = 0; r < R; ++r) {
       const F factor = set1(a.data[r * a.row_stride]);
-#pragma GCC unroll 4
-      for (int n = 0; n < N; ++n) sum[r][n] = fma(factor, row[n], sum[r][n]);
+      HEED_UNROLL
+      for (int n = 0; n < N; ++n) sum[r][n] = Units::multiply_add(factor, row[n], sum[r][n]);
     }
     a.data += a.step;
     b.data += b.stride;
@@ -51,30 +53,31 @@ HEED_INLINE void tile(std::int64_t k, Factor a, Panel b, float* c, std::int64_t 
     }
 }
 
-template <int R, int N>
+template <class Units, int R, int N>
 HEED_INLINE int tiles(int row, int rows, std::int64_t k, Factor a, Panel b, float* c, std::int64_t stride, bool add,
                       int tail) {
   for (; row + R <= rows; row += R)
-    tile<R, N>(k, {a.data + row * a.row_stride, a.row_stride, a.step}, b, c + row * stride, stride, add, tail);
+    tile<Units, R, N>(k, {a.data + row * a.row_stride, a.row_stride, a.step}, b, c + row * stride, stride, add, tail);
   return row;
 }
 
-template <int N>
+template <class Units, int N>
 static void strip(int rows, std::int64_t k, Factor a, Panel b, float* c, std::int64_t stride, bool add, int tail) {
   int row = 0;
 #if defined(HEED_AVX512)
-  if constexpr (N <= 2) row = tiles<12, N>(row, rows, k, a, b, c, stride, add, tail);
+  if constexpr (N <= 2) row = tiles<Units, 12, N>(row, rows, k, a, b, c, stride, add, tail);
 #else
-  if constexpr (N == 1) row = tiles<12, N>(row, rows, k, a, b, c, stride, add, tail);
+  if constexpr (N == 1) row = tiles<Units, 12, N>(row, rows, k, a, b, c, stride, add, tail);
 #endif
-  row = tiles<6, N>(row, rows, k, a, b, c, stride, add, tail);
-  row = tiles<3, N>(row, rows, k, a, b, c, stride, add, tail);
-  row = tiles<2, N>(row, rows, k, a, b, c, stride, add, tail);
-  tiles<1, N>(row, rows, k, a, b, c, stride, add, tail);
+  row = tiles<Units, 6, N>(row, rows, k, a, b, c, stride, add, tail);
+  row = tiles<Units, 3, N>(row, rows, k, a, b, c, stride, add, tail);
+  row = tiles<Units, 2, N>(row, rows, k, a, b, c, stride, add, tail);
+  tiles<Units, 1, N>(row, rows, k, a, b, c, stride, add, tail);
 }
 
 /// `columns` of C; B and, where they are not a whole number of vectors, only B's rows must be padded to whole vectors.
-[[maybe_unused]] static void multiply(int rows, int columns, std::int64_t k, Factor a, Panel b, float* c,
+template <class Units>
+static void multiply(int rows, int columns, std::int64_t k, Factor a, Panel b, float* c,
                                       std::int64_t stride, bool add) {
   while (columns > 0) {
     const int vectors = (columns + lanes - 1) / lanes;
@@ -86,17 +89,17 @@ static void strip(int rows, std::int64_t k, Factor a, Panel b, float* c, std::in
     const int tail = taken * lanes <= columns ? 0 : columns % lanes;
     switch (taken) {
       case 1:
-        strip<1>(rows, k, a, b, c, stride, add, tail);
+        strip<Units, 1>(rows, k, a, b, c, stride, add, tail);
         break;
       case 2:
-        strip<2>(rows, k, a, b, c, stride, add, tail);
+        strip<Units, 2>(rows, k, a, b, c, stride, add, tail);
         break;
 #if defined(HEED_AVX512)
       case 3:
-        strip<3>(rows, k, a, b, c, stride, add, tail);
+        strip<Units, 3>(rows, k, a, b, c, stride, add, tail);
         break;
       default:
-        strip<4>(rows, k, a, b, c, stride, add, tail);
+        strip<Units, 4>(rows, k, a, b, c, stride, add, tail);
 #endif
     }
     columns -= taken * lanes;
