@@ -70,6 +70,10 @@ struct Rotary {
   float direction = 1.0f;
 };
 void rotate(View x, const std::int32_t* positions, const Rotary& rotary, View y, ThreadPool& pool);
+/// The same by angles of one's own (scaled wavelengths, for instance): pair i turns by the angle whose cosine and sine
+/// stand at [positions[row], i]; both [positions, rotated/2], float32. The base is not used.
+void rotate_by(View x, const std::int32_t* positions, View cosines, View sines, const Rotary& rotary, View y,
+               ThreadPool& pool);
 
 /// Softmax cross-entropy with label smoothing over rows of logits, turned in place into the gradient of the summed
 /// loss: target distribution (1 − smoothing)·onehot + smoothing/width (Szegedy et al. 2016, arXiv:1512.00567). loss[i]:

@@ -25,4 +25,12 @@ void rotate(View x, const std::int32_t* positions, const Rotary& rotary, View y,
   });
 }
 
+void rotate_by(View x, const std::int32_t* positions, View cosines, View sines, const Rotary& rotary, View y,
+               ThreadPool& pool) {
+  for_rows(x.rows, x.width, pool, [&](std::int64_t begin, std::int64_t rows) {
+    tables.best().rotate_by(rows_of(x, begin, rows), positions + begin, cosines, sines, rotary,
+                            rows_of(y, begin, rows));
+  });
+}
+
 }  // namespace heed::kernels

@@ -11,7 +11,8 @@ using attention::Rows;
 
 /// y += factor·x
 HEED_INLINE void add(const float* x, float factor, int width, float* y) {
-  for_vectors(width, [&](std::int64_t i, auto n) { store(y + i, fma(set1(factor), load(x + i, n), load(y + i, n)), n); });
+  for_vectors(width,
+              [&](std::int64_t i, auto n) { store(y + i, fma(set1(factor), load(x + i, n), load(y + i, n)), n); });
 }
 /// y = factor·x
 HEED_INLINE void scale(const float* x, float factor, int width, float* y) {
@@ -37,15 +38,14 @@ HEED_INLINE void recur_columns(const LinearHead& head, std::int64_t t, const flo
     F expected[wide];
     HEED_UNROLL for (int i = 0; i < wide; ++i) expected[i] = zero();
     for (int d = 0; d < head.key_width; ++d)
-      HEED_UNROLL for (int i = 0; i < wide; ++i)
-        expected[i] = fma(set1(key[d] * decays[d]), load(first + d * stride + i * lanes, n), expected[i]);
+      HEED_UNROLL for (int i = 0; i < wide; ++i) expected[i] =
+          fma(set1(key[d] * decays[d]), load(first + d * stride + i * lanes, n), expected[i]);
     HEED_UNROLL for (int i = 0; i < wide; ++i) u[i] = set1(head.beta.row(t)[0]) * (u[i] - expected[i]);
   }
   F out[wide];
   HEED_UNROLL for (int i = 0; i < wide; ++i) out[i] = zero();
   const float* query = head.query.row(t);
-  for (int d = 0; d < head.key_width; ++d)
-    HEED_UNROLL for (int i = 0; i < wide; ++i) {
+  for (int d = 0; d < head.key_width; ++d) HEED_UNROLL for (int i = 0; i < wide; ++i) {
       float* const at = first + d * stride + i * lanes;
       const F element = fma(set1(key[d]), u[i], set1(decays[d]) * load(at, n));
       store(at, element, n);
@@ -59,8 +59,8 @@ HEED_INLINE void recur_columns(const LinearHead& head, std::int64_t t, const flo
     output += head.value_width;
     HEED_UNROLL for (int i = 0; i < wide; ++i) out[i] = zero();
     for (int d = 0; d < head.key_width; ++d)
-      HEED_UNROLL for (int i = 0; i < wide; ++i)
-        out[i] = fma(set1(query[d]), load(first + d * stride + i * lanes, n), out[i]);
+      HEED_UNROLL for (int i = 0; i < wide; ++i) out[i] =
+          fma(set1(query[d]), load(first + d * stride + i * lanes, n), out[i]);
   }
 }
 
@@ -125,9 +125,8 @@ void fade(Rows x, Rows a, bool one, bool back, std::int64_t rows, int width, boo
 
 void scale_columns(Rows x, const float* factor, std::int64_t rows, int width) {
   for (std::int64_t t = 0; t < rows; ++t)
-    for_vectors(width, [&](std::int64_t i, auto n) {
-      store(x.row(t) + i, load(x.row(t) + i, n) * load(factor + i, n), n);
-    });
+    for_vectors(width,
+                [&](std::int64_t i, auto n) { store(x.row(t) + i, load(x.row(t) + i, n) * load(factor + i, n), n); });
 }
 
 void scale_rows(Rows x, const float* factor, bool one, std::int64_t rows, int width) {
@@ -208,8 +207,7 @@ HEED_INLINE void subtract_rows(float* x, Rows u, std::int64_t begin, std::int64_
     F sum[4];
     HEED_UNROLL for (int j = 0; j < 4; ++j) sum[j] = load(x + i + j * lanes);
     for (std::int64_t s = begin; s < end; ++s)
-      HEED_UNROLL for (int j = 0; j < 4; ++j)
-        sum[j] = fma(set1(-factor(s)), load(u.row(s) + i + j * lanes), sum[j]);
+      HEED_UNROLL for (int j = 0; j < 4; ++j) sum[j] = fma(set1(-factor(s)), load(u.row(s) + i + j * lanes), sum[j]);
     HEED_UNROLL for (int j = 0; j < 4; ++j) store(x + i + j * lanes, sum[j]);
   }
   for_vectors(width - i, [&](std::int64_t j, auto n) {
@@ -250,8 +248,8 @@ void add_products(Rows x, Rows y, float factor, std::int64_t rows, int width, bo
 }  // namespace
 
 extern const attention::LinearKernels linear_kernels;
-const attention::LinearKernels linear_kernels = {
-    recur, exponentials, fade,      scale_columns, scale_rows, sum_back,   products,
-    hide,  near_scores,  near_rows, near_columns,  solve,      solve_back, add_products};
+const attention::LinearKernels linear_kernels = {recur,        exponentials, fade,       scale_columns, scale_rows,
+                                                 sum_back,     products,     hide,       near_scores,   near_rows,
+                                                 near_columns, solve,        solve_back, add_products};
 
 }  // namespace heed::HEED_ISA

@@ -80,31 +80,55 @@ HEED_INLINE void rotate_neighbours(const float* from, const Rotary& rotary, cons
   }
 }
 
-void rotate(View x, const std::int32_t* positions, const double* frequencies, const Rotary& rotary, View y) {
-  const std::int64_t angles = rotary.interleaved ? rotary.rotated : rotary.rotated / 2;
+/// One row: turn(i, n) gives the cosines and sines of n lanes from lane i.
+HEED_INLINE void rotate_row(const float* from, const Rotary& rotary, float* to, auto&& turn) {
+  for_vectors(rotary.interleaved ? rotary.rotated : rotary.rotated / 2, [&](std::int64_t i, auto n) {
+    if (rotary.interleaved)
+      rotate_neighbours(from, rotary, turn(i, n), i, n, to);
+    else
+      rotate_halves(from, rotary, turn(i, n), i, n, to);
+  });
   const std::int64_t rest = rotary.head_width - rotary.rotated;
+  if (from == to || rest == 0) return;
+  for (std::int64_t head = 0; head < rotary.heads; ++head) {
+    const std::int64_t begin = head * rotary.head_width + rotary.rotated;
+    for_vectors(rest, [&](std::int64_t j, auto n) { store(to + begin + j, load(from + begin + j, n), n); });
+  }
+}
+
+void rotate(View x, const std::int32_t* positions, const double* frequencies, const Rotary& rotary, View y) {
   for (std::int64_t row = 0; row < x.rows; ++row) {
-    const float* const from = row_of(x, row);
-    float* const to = row_of(y, row);
     const double position = static_cast<double>(rotary.direction) * positions[row];
-    for_vectors(angles, [&](std::int64_t i, auto n) {
-      const Turn turn = turn_of(position, frequencies + i, n);
-      if (rotary.interleaved)
-        rotate_neighbours(from, rotary, turn, i, n, to);
-      else
-        rotate_halves(from, rotary, turn, i, n, to);
+    rotate_row(row_of(x, row), rotary, row_of(y, row),
+               [&](std::int64_t i, auto n) { return turn_of(position, frequencies + i, n); });
+  }
+}
+
+HEED_INLINE int count_of(Whole) { return lanes; }
+HEED_INLINE int count_of(int count) { return count; }
+
+/// (x0, x1, …) → (x0, x0, x1, x1, …)
+HEED_INLINE F load_twice(const float* from, auto n) {
+  F value = zero();
+  for (int i = 0; i < count_of(n); ++i) value[i] = from[i / 2];
+  return value;
+}
+
+void rotate_by(View x, const std::int32_t* positions, View cosines, View sines, const Rotary& rotary, View y) {
+  for (std::int64_t row = 0; row < x.rows; ++row) {
+    const float* const cosine = row_of(cosines, positions[row]);
+    const float* const sine = row_of(sines, positions[row]);
+    rotate_row(row_of(x, row), rotary, row_of(y, row), [&](std::int64_t i, auto n) {
+      const F direction = set1(rotary.direction);
+      if (rotary.interleaved) return Turn{load_twice(cosine + i / 2, n), load_twice(sine + i / 2, n) * direction};
+      return Turn{load(cosine + i, n), load(sine + i, n) * direction};
     });
-    if (from == to || rest == 0) continue;
-    for (std::int64_t head = 0; head < rotary.heads; ++head) {
-      const std::int64_t begin = head * rotary.head_width + rotary.rotated;
-      for_vectors(rest, [&](std::int64_t j, auto n) { store(to + begin + j, load(from + begin + j, n), n); });
-    }
   }
 }
 
 }  // namespace
 
 extern const kernels::RotaryKernels rotary_kernels;
-const kernels::RotaryKernels rotary_kernels = {rotate};
+const kernels::RotaryKernels rotary_kernels = {rotate, rotate_by};
 
 }  // namespace heed::HEED_ISA
