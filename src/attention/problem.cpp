@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <initializer_list>
 
+#include "attention/terms.h"
+
 namespace heed::attention {
 
 namespace {
@@ -91,11 +93,26 @@ void check_operands(const AttentionProblem& problem) {
   if (problem.bias.data && std::any_of(strides, strides + 4, [](std::int64_t stride) { return stride < 0; }))
     throw Error("attention: the bias has strides {}, {}, {}, {}; expected 0 (broadcast) or more", strides[0],
                 strides[1], strides[2], strides[3]);
-  for (std::size_t i = 0; i < problem.parameters.size(); ++i) {
-    const Tensor& parameter = problem.parameters[i];
-    if (!parameter || parameter.dtype() != DType::float32 || parameter.elements() == 0)
-      throw Error("attention: parameter {} is {} of {}; expected float32 and one element or more", i, parameter.shape(),
-                  name_of(parameter.dtype()));
+}
+
+void check_parameters(const AttentionProblem& problem) {
+  const std::vector<Tensor>& parameters = problem.parameters;
+  for (std::size_t i = 0; i < parameters.size(); ++i)
+    if (!parameters[i] || parameters[i].dtype() != DType::float32 || parameters[i].elements() == 0)
+      throw Error("attention: parameter {} is {} of {}; expected float32 and one element or more", i,
+                  parameters[i].shape(), name_of(parameters[i].dtype()));
+  if (!problem.spec.rule) return;
+  const Terms rule({problem.spec.rule.formula()});
+  for (const Terms::Term& term : rule.all()) {
+    const detail::Formula& formula = *term.formula;
+    if (formula.op != detail::Operator::parameter) continue;
+    const auto number = static_cast<std::size_t>(formula.number);
+    if (formula.number < 0 || number >= parameters.size())
+      throw Error("attention: the rule '{}' reads parameter {}, but the problem has {}", problem.spec.rule.name(),
+                  formula.number, parameters.size());
+    if (parameters[number].shape().rank() != static_cast<int>(formula.children.size()))
+      throw Error("attention: the rule '{}' reads parameter {} by {} indices, but it is {}", problem.spec.rule.name(),
+                  number, formula.children.size(), parameters[number].shape());
   }
 }
 
@@ -158,6 +175,7 @@ void check(const AttentionProblem& problem) {
   check_keys(problem);
   check_spec(problem);
   check_operands(problem);
+  check_parameters(problem);
   for (std::size_t i = 0; i < problem.sequences.size(); ++i) check_sequence(problem, i);
 }
 

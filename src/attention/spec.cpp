@@ -42,7 +42,7 @@ std::string AttentionSpec::text() const {
   std::string text = format("{} of {} scores, mask {}", name_of(normaliser), name_of(score), mask);
   if (scale) text += format(", scale {}", *scale);
   if (soft_cap != 0.0f) text += format(", soft cap {}", soft_cap);
-  if (rule) text += format(", rule {}", rule.name());
+  if (rule) text += format(", rule {}", rule);
   if (dropout != 0.0f) text += format(", dropout {}", dropout);
   return text;
 }

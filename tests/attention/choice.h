@@ -33,17 +33,19 @@ struct Choice {
   int bias = -1;            ///< which of (sequence, head, query, key) the full bias varies along, as bits; −1: none
   std::vector<Shape> parameters;  ///< of the rule
   bool queries_at_end = true;
-  bool guarded = false;  ///< memory ends where a page begins that cannot be touched
+  bool guarded = false;     ///< memory ends where a page begins that cannot be touched
+  bool accumulate = false;  ///< gradients are added to what was there
+  unsigned unwanted = 0;    ///< gradients not asked for: bits 1 query, 2 key, 4 value, 8 what is learned
 
   bool differentiable() const { return span == 0 && !is_quantised(key_value_dtype); }
 
   std::string text() const {
     std::string text = format(
         "{}; {} heads over {}, widths {}, {} and {}, {} queries, {} keys, {} output, span {}, gap {}, slopes {}, reach "
-        "{}, bias {}, {} parameters, queries at {}; lengths",
+        "{}, bias {}, {} parameters, queries at {}, guarded {}, accumulate {}, unwanted {}; lengths",
         spec, heads, key_value_heads, head_width, key_width, value_width, name_of(query_dtype),
         name_of(key_value_dtype), name_of(output_dtype), span, gap, slopes, reach, bias, parameters.size(),
-        queries_at_end ? "end" : "start");
+        queries_at_end ? "end" : "start", guarded, accumulate, unwanted);
     for (const auto& [queries, keys] : lengths) text += format(" {}x{}", queries, keys);
     return text;
   }
@@ -245,38 +247,44 @@ struct Sample {
   std::int64_t query_rows_ = 0, key_rows_ = 0, gap_ = 0;
 };
 
-/// Gradients as tensors: those that are written begin with NaN, so that anything not written shows.
+/// Gradients as tensors: those that are written begin with NaN, so that anything not written shows; those that are
+/// added to begin with 0, or with 1 where the choice accumulates.
 struct SampleGradients {
   Tensor query, key, value, bilinear, direction, sinks, slopes, relative, bias;
   std::vector<Tensor> parameters;
   AttentionGradients to;
 
-  explicit SampleGradients(const Sample& sample) {
-    const auto nothing_yet = [&](const Tensor& like) {
-      Tensor tensor = sample.guarded ? guarded_tensor(like.shape(), DType::float32) : Tensor(like.shape());
-      tensor.fill(std::numeric_limits<float>::quiet_NaN());
-      return tensor;
+  explicit SampleGradients(const Sample& sample, bool accumulate = false, unsigned unwanted = 0) {
+    const auto tensor = [&](const Tensor& like, float begin) {
+      Tensor result = sample.guarded ? guarded_tensor(like.shape(), DType::float32) : Tensor(like.shape());
+      result.fill(begin);
+      return result;
     };
-    query = nothing_yet(sample.query);
-    key = nothing_yet(sample.key);
-    value = nothing_yet(sample.value);
-    to.query = sample.view_of(query);
-    to.key = sample.view_of(key);
-    to.value = sample.view_of(value);
-    const auto zeros = [&](const Tensor& like, Tensor& tensor) {
-      if (!like) return static_cast<float*>(nullptr);
-      tensor = sample.guarded ? guarded_tensor(like.shape(), DType::float32) : Tensor(like.shape());
-      return tensor.floats();
+    const auto rows = [&](const Tensor& like, Tensor& own, bool wanted) {
+      own = tensor(like, std::numeric_limits<float>::quiet_NaN());
+      const View view = sample.view_of(own);
+      for (std::int64_t row = 0; accumulate && row < view.rows; ++row)
+        std::fill_n(view.floats() + row * view.row_stride, view.width, 1.0f);
+      return wanted ? view : View{};
     };
-    to.bilinear = zeros(sample.bilinear, bilinear);
-    to.direction = zeros(sample.direction, direction);
-    to.sinks = zeros(sample.sinks, sinks);
-    to.slopes = zeros(sample.slopes, slopes);
-    to.relative = zeros(sample.relative, relative);
-    to.bias = zeros(sample.bias, bias);
+    const auto learned = [&](const Tensor& like, Tensor& own) {
+      if (!like || (unwanted & 8) != 0) return static_cast<float*>(nullptr);
+      own = tensor(like, accumulate ? 1.0f : 0.0f);
+      return own.floats();
+    };
+    to.query = rows(sample.query, query, (unwanted & 1) == 0);
+    to.key = rows(sample.key, key, (unwanted & 2) == 0);
+    to.value = rows(sample.value, value, (unwanted & 4) == 0);
+    to.accumulate_query = to.accumulate_key = to.accumulate_value = accumulate;
+    to.bilinear = learned(sample.bilinear, bilinear);
+    to.direction = learned(sample.direction, direction);
+    to.sinks = learned(sample.sinks, sinks);
+    to.slopes = learned(sample.slopes, slopes);
+    to.relative = learned(sample.relative, relative);
+    to.bias = learned(sample.bias, bias);
     parameters.resize(sample.problem.parameters.size());
     for (std::size_t i = 0; i < parameters.size(); ++i)
-      to.parameters.push_back(zeros(sample.problem.parameters[i], parameters[i]));
+      to.parameters.push_back(learned(sample.problem.parameters[i], parameters[i]));
   }
   void backward(const Sample& sample, ThreadPool& pool, kernels::InstructionSet set = kernels::chosen()) {
     attention::backward(sample.problem, sample.view_of(sample.output), sample.log_sum_exp.floats(),
