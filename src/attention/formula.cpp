@@ -47,6 +47,8 @@ bool is_condition(Operator op, const FormulaPointer* children) {
 
 bool is_constant(const FormulaPointer& a, double value) { return a->op == Operator::constant && a->constant == value; }
 
+bool is_negative(const FormulaPointer& a) { return a->op == Operator::constant && a->constant < 0.0; }
+
 /// The simpler formula of the same value, or null.
 FormulaPointer simplified(Operator op, const FormulaPointer* child) {
   const FormulaPointer &a = child[0], &b = child[1];
@@ -57,15 +59,18 @@ FormulaPointer simplified(Operator op, const FormulaPointer* child) {
     case Operator::add:
       if (is_constant(a, 0)) return b;
       if (is_constant(b, 0)) return a;
+      if (is_negative(b)) return formula(Operator::subtract, {a, constant_formula(-b->constant)});
       if (b->op == Operator::negate) return formula(Operator::subtract, {a, b->children[0]});
       if (a->op == Operator::negate) return formula(Operator::subtract, {b, a->children[0]});
       return nullptr;
     case Operator::subtract:
       if (is_constant(b, 0)) return a;
       if (is_constant(a, 0)) return formula(Operator::negate, {b});
+      if (is_negative(b)) return formula(Operator::add, {a, constant_formula(-b->constant)});
       if (b->op == Operator::negate) return formula(Operator::add, {a, b->children[0]});
       return nullptr;
     case Operator::multiply:
+    case Operator::weigh:
       if (is_constant(a, 1)) return b;
       if (is_constant(b, 1)) return a;
       if (is_constant(a, -1)) return formula(Operator::negate, {b});
@@ -184,6 +189,8 @@ double apply(Operator op, double a, double b, double c) {
       return a == 0.0;
     case Operator::choose:
       return a != 0.0 ? b : c;
+    case Operator::weigh:
+      return a == 0.0 ? 0.0 : a * b;
     default:
       return 0.0;
   }

@@ -39,6 +39,7 @@ enum class Operator : unsigned char {
   either,
   negation,
   choose,
+  weigh,  ///< a · b, and 0 where a is 0 whatever b is: of derivatives alone
 };
 
 using PlainFunction = std::function<bool(int, int, std::int64_t, std::int64_t)>;

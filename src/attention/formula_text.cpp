@@ -27,6 +27,7 @@ Notation notation(Operator op) {
     case Operator::subtract:
       return {" - ", of_sum};
     case Operator::multiply:
+    case Operator::weigh:
       return {" * ", of_product};
     case Operator::divide:
       return {" / ", of_product};
@@ -94,10 +95,7 @@ std::string number_text(double value) {
 void write(const Formula* formula, int at_least, std::string& to) {
   if (to.size() > longest) return;
   if (formula->op == Operator::constant) {
-    const bool negative = formula->constant < 0.0 && at_least > of_sum;
-    to += formula->is_condition ? (formula->constant != 0.0 ? "true" : "false")
-          : negative            ? "(" + number_text(formula->constant) + ")"
-                                : number_text(formula->constant);
+    to += !formula->is_condition ? number_text(formula->constant) : formula->constant != 0.0 ? "true" : "false";
     return;
   }
   if (formula->op == Operator::function || formula->op == Operator::invalid) {
