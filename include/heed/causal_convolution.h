@@ -27,7 +27,7 @@ struct CausalConvolutionGradients {
   View input;
   float* weight = nullptr;
   float* bias = nullptr;
-  std::vector<StateGradient> states;  ///< one a sequence, or none at all
+  std::vector<StateGradient> states = {};  ///< one a sequence, or none at all
 };
 
 /// output: [rows, channels], float32, bfloat16 or float16; not the input's memory. The same bits for any number of

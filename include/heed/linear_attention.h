@@ -47,7 +47,7 @@ struct LinearAttentionProblem {
 /// Float32, of the problem's shapes; without memory: not wanted. Written, at the rows of the sequences.
 struct LinearAttentionGradients {
   View query, key, value, decay, beta;
-  std::vector<StateGradient> states;  ///< one a sequence, or none at all
+  std::vector<StateGradient> states = {};  ///< one a sequence, or none at all
 };
 
 /// output: [rows, heads·value_width], float32, bfloat16 or float16. A few rows are read one by one (decoding), more in

@@ -8,7 +8,7 @@ namespace {
 
 template <class T>
 void convert(const Tensor& from, float* to) {
-  const T* source = from.as<const std::remove_cv_t<T>>();
+  const T* const source = from.as<T>();
   for (std::int64_t i = 0; i < from.elements(); ++i) to[i] = static_cast<float>(source[i]);
 }
 

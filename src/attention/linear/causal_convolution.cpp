@@ -155,13 +155,14 @@ void causal_convolution_backward(const CausalConvolution& problem, View doutput,
                             .bias = sum + width * channels},
                            scratch.floats());
   });
-  for (std::int64_t i = 0; i < count; ++i) {
-    const float* const sum = sums.floats() + i * (width + 1) * channels;
-    for (std::int64_t c = 0; c < channels; ++c) {
-      for (std::int64_t j = 0; gradients.weight && j < width; ++j)
-        gradients.weight[c * width + j] += sum[j * channels + c];
-      if (gradients.bias) gradients.bias[c] += sum[width * channels + c];
-    }
+  const auto total = [&](std::int64_t row, std::int64_t channel) {
+    float sum = 0.0f;
+    for (std::int64_t i = 0; i < count; ++i) sum += sums.floats()[(i * (width + 1) + row) * channels + channel];
+    return sum;
+  };
+  for (std::int64_t c = 0; c < channels; ++c) {
+    for (std::int64_t j = 0; gradients.weight && j < width; ++j) gradients.weight[c * width + j] += total(j, c);
+    if (gradients.bias) gradients.bias[c] += total(width, c);
   }
 }
 
