@@ -33,7 +33,7 @@ struct Piece {
 int forward_queries(const AttentionProblem& problem) {
   std::int64_t queries = 0;
   for (const AttentionSequence& sequence : problem.sequences) queries += sequence.query_count;
-  for (int size = query_task; size > 60; size /= 2)
+  for (int size = problem.head_width + problem.value_width > 160 ? query_task / 2 : query_task; size > 60; size /= 2)
     if (queries * problem.heads / size >= 24) return size;
   return 60;
 }
@@ -44,8 +44,8 @@ std::vector<Piece> forward_pieces(const AttentionProblem& problem) {
   for (std::size_t s = 0; s < problem.sequences.size(); ++s)
     for (int head = 0; head < problem.heads; ++head)
       for (std::int64_t begin = 0; begin < problem.sequences[s].query_count; begin += most)
-        pieces.push_back({s, head, begin,
-                          static_cast<int>(std::min<std::int64_t>(most, problem.sequences[s].query_count - begin))});
+        pieces.push_back(
+            {s, head, begin, static_cast<int>(std::min<std::int64_t>(most, problem.sequences[s].query_count - begin))});
   return pieces;
 }
 
@@ -99,7 +99,8 @@ struct Plan {
 /// Of each head of each sequence by itself: what all its pieces add to, added up in order at the end.
 class Partial {
  public:
-  Partial(const float* wanted, std::int64_t units, std::int64_t each) : each_(wanted ? each : 0), sums_(static_cast<std::size_t>(units * each_)) {}
+  Partial(const float* wanted, std::int64_t units, std::int64_t each)
+      : each_(wanted ? each : 0), sums_(static_cast<std::size_t>(units * each_)) {}
   float* of(std::int64_t unit) { return each_ ? sums_.data() + unit * each_ : nullptr; }
   /// Unit u is added to group u % groups.
   void add_to(float* gradient, std::int64_t groups) const {
@@ -122,10 +123,12 @@ void sink_gradients(const AttentionProblem& problem, const View& output, const f
         double product = 0.0;
         for (std::int64_t i = column; i < column + problem.value_width; ++i) {
           const std::int64_t at = row * output.row_stride + i;
-          const float value = output.dtype == DType::float32 ? output.floats()[at] : static_cast<float>(output.as<bfloat16>()[at]);
+          const float value =
+              output.dtype == DType::float32 ? output.floats()[at] : static_cast<float>(output.as<bfloat16>()[at]);
           product += static_cast<double>(value) * doutput.floats()[row * doutput.row_stride + i];
         }
-        sum += std::exp(static_cast<double>(problem.sinks[head]) - log_sum_exp[head * problem.query.rows + row]) * product;
+        sum +=
+            std::exp(static_cast<double>(problem.sinks[head]) - log_sum_exp[head * problem.query.rows + row]) * product;
       }
     gradient[head] -= static_cast<float>(sum);
   });
@@ -148,7 +151,8 @@ void forward(const AttentionProblem& problem, View output, float* log_sum_exp, T
     const Share& share = shares[static_cast<std::size_t>(i)];
     for (std::int64_t p = share.begin; p < share.end; ++p) {
       const Piece& piece = pieces[static_cast<std::size_t>(p)];
-      const Workspace workspace(forward_scratch(operands.width(), problem.value_width, piece.count) + call.rule_scratch());
+      const Workspace workspace(forward_scratch(operands.width(), problem.value_width, piece.count) +
+                                call.rule_scratch());
       forward_kernels[set].block(call.head(piece.sequence, piece.head, workspace.floats()), piece.begin, piece.count);
     }
   });
@@ -176,7 +180,8 @@ void backward(const AttentionProblem& problem, View output, const float* log_sum
   Partial slopes(gradients.slopes, sequences * heads, 1), relative(gradients.relative, sequences * heads, table);
   std::vector<Partial> parameters;
   for (std::size_t i = 0; i < gradients.parameters.size(); ++i)
-    parameters.emplace_back(gradients.parameters[i], sequences * heads, gradients.parameters[i] ? problem.parameters[i].elements() : 0);
+    parameters.emplace_back(gradients.parameters[i], sequences * heads,
+                            gradients.parameters[i] ? problem.parameters[i].elements() : 0);
 
   constexpr std::int64_t line = 8;  // words of a cache line
   std::vector<std::int64_t> finished(plan.steps.size() * line, 0);
@@ -207,19 +212,25 @@ void backward(const AttentionProblem& problem, View output, const float* log_sum
           .key_stride = own.key.row_stride,
           .value = place(gradients.value, sequence.key_begin, shared * value_width),
           .value_stride = gradients.value.row_stride,
-          .query_term = own.query_terms ? own.query_terms.floats() + head * problem.query.rows + sequence.query_begin : nullptr,
-          .key_term = own.key_terms ? own.key_terms.floats() + head * own.key_terms.width() + sequence.key_begin : nullptr,
+          .query_term =
+              own.query_terms ? own.query_terms.floats() + head * problem.query.rows + sequence.query_begin : nullptr,
+          .key_term =
+              own.key_terms ? own.key_terms.floats() + head * own.key_terms.width() + sequence.key_begin : nullptr,
           .slope = slopes.of(unit),
           .relative = relative.of(unit),
-          .bias = gradients.bias ? gradients.bias + static_cast<std::int64_t>(piece.sequence) * bias.strides[0] + head * bias.strides[1] : nullptr,
+          .bias = gradients.bias ? gradients.bias + static_cast<std::int64_t>(piece.sequence) * bias.strides[0] +
+                                       head * bias.strides[1]
+                                 : nullptr,
           .parameters = parameters.empty() ? nullptr : of_parameters.data(),
           .before = step.before < 0 ? nullptr : &finished[static_cast<std::size_t>(step.before) * line],
           .finished = &finished[static_cast<std::size_t>(s) * line],
           .wait = wait_a_little,
           .serial = plan.serial,
           .add_query = own.add_query};
-      const Workspace workspace(backward_scratch(operands.width(), problem.value_width, piece.count) + call.rule_scratch());
-      backward_kernels[set].block(call.head(piece.sequence, piece.head, workspace.floats()), to, piece.begin, piece.count);
+      const Workspace workspace(backward_scratch(operands.width(), problem.value_width, piece.count) +
+                                call.rule_scratch());
+      backward_kernels[set].block(call.head(piece.sequence, piece.head, workspace.floats()), to, piece.begin,
+                                  piece.count);
     }
   });
   if (gradients.slopes) slopes.add_to(gradients.slopes, heads);

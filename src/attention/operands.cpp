@@ -83,7 +83,10 @@ Operands::Operands(const AttentionProblem& problem, ThreadPool& pool)
   if (score == Score::bilinear) {
     query_memory_ = Tensor({rows, heads * width_}, problem.query.dtype);
     for (std::int64_t head = 0; head < heads; ++head)
-      kernels::matmul({.m = rows, .n = width_, .k = width, .a = columns(problem.query, head * width, width),
+      kernels::matmul({.m = rows,
+                       .n = width_,
+                       .k = width,
+                       .a = columns(problem.query, head * width, width),
                        .b = matrix(problem.bilinear + head * width * width_, width, width_),
                        .c = columns(query_memory_.view(), head * width_, width_)},
                       pool);
@@ -183,14 +186,24 @@ void Operands::finish_backward(const AttentionGradients& gradients, const Gradie
       const float* const weight = problem_.bilinear + head * width * width_;
       const View d = columns(own.query_memory.view(), head * width_, width_);
       if (gradients.query.data)
-        kernels::matmul({.m = rows, .n = width, .k = width_, .a = d, .b = matrix(weight, width, width_),
-                         .b_transposed = true, .c = columns(gradients.query, head * width, width),
+        kernels::matmul({.m = rows,
+                         .n = width,
+                         .k = width_,
+                         .a = d,
+                         .b = matrix(weight, width, width_),
+                         .b_transposed = true,
+                         .c = columns(gradients.query, head * width, width),
                          .accumulate = gradients.accumulate_query},
                         pool);
       if (gradients.bilinear)
-        kernels::matmul({.m = width, .n = width_, .k = rows, .a = columns(problem_.query, head * width, width),
-                         .a_transposed = true, .b = d,
-                         .c = matrix(gradients.bilinear + head * width * width_, width, width_), .accumulate = true},
+        kernels::matmul({.m = width,
+                         .n = width_,
+                         .k = rows,
+                         .a = columns(problem_.query, head * width, width),
+                         .a_transposed = true,
+                         .b = d,
+                         .c = matrix(gradients.bilinear + head * width * width_, width, width_),
+                         .accumulate = true},
                         pool);
     }
   }

@@ -25,13 +25,13 @@ class Operands {
   const float* query_term(std::size_t sequence, int head) const;
   const float* key_term(std::size_t sequence, int key_value_head) const;
 
-  /// Where kernels write gradients of what they saw: the caller's, or memory of its own, from which finish_backward makes
-  /// the caller's.
+  /// Where kernels write gradients of what they saw: the caller's, or memory of its own, from which finish_backward
+  /// makes the caller's.
   struct Gradients {
-    View query, key;                 ///< key rows as AttentionSequence::key_begin counts
+    View query, key;  ///< key rows as AttentionSequence::key_begin counts
     bool add_query = false, add_key = false;
     Tensor query_memory, key_memory;
-    Tensor query_terms, key_terms;   ///< [heads, query rows], [heads, key rows]: of each query head by itself
+    Tensor query_terms, key_terms;  ///< [heads, query rows], [heads, key rows]: of each query head by itself
   };
   Gradients begin_backward(const AttentionGradients& gradients) const;
   void finish_backward(const AttentionGradients& gradients, const Gradients& own, ThreadPool& pool) const;

@@ -1,6 +1,6 @@
 #pragma once
-// What becomes of raw scores before they are normalised: scale, soft cap, rule, biases, mask. Scores lie in strips, rows
-// of queries with keys in lanes (the forward) or rows of keys with queries in lanes (the backward).
+// What becomes of raw scores before they are normalised: scale, soft cap, rule, biases, mask. Scores lie in strips,
+// rows of queries with keys in lanes (the forward) or rows of keys with queries in lanes (the backward).
 #include "attention/cpu/scratch.h"
 #include "attention/cpu/sight.h"
 
@@ -41,8 +41,9 @@ struct Strip {
   std::int64_t row_stride() const { return lanes_are_keys ? head.bias_query_stride : head.bias_key_stride; }
   std::int64_t lane_stride() const { return lanes_are_keys ? head.bias_key_stride : head.bias_query_stride; }
 
-  /// Along a strip the distance changes by one a lane and a row, so one line of relative biases serves all rows, shifted
-  /// by one each: that of (row, lane) is line[rows − 1 − row + lane]. Where element i of it stands in the table:
+  /// Along a strip the distance changes by one a lane and a row, so one line of relative biases serves all rows,
+  /// shifted by one each: that of (row, lane) is line[rows − 1 − row + lane]. Where element i of it stands in the
+  /// table:
   std::int64_t place(std::int64_t i) const {
     const std::int64_t end = row_position() + rows - 1 - lane_position();
     const std::int64_t distance = lanes_are_keys ? i - end : end - i;
@@ -68,7 +69,8 @@ static void adjust_run(const Strip& strip, const Runs::Run& run, float factor, f
   for (int r = 0; r < strip.rows; ++r) {
     float* const row = scores + r * strip.stride;
     F distance = __builtin_convertvector(
-        (I)iota() + set1_int(static_cast<std::int32_t>(strip.lane_position() + run.begin - strip.row_position() - r)), F);
+        (I)iota() + set1_int(static_cast<std::int32_t>(strip.lane_position() + run.begin - strip.row_position() - r)),
+        F);
     const float* const bias =
         head.bias ? head.bias + (strip.row + r) * strip.row_stride() + strip.lane * strip.lane_stride() : nullptr;
     for (int i = run.begin; i < run.end; i += lanes) {
@@ -96,11 +98,11 @@ static void adjust_run(const Strip& strip, const Runs::Run& run, float factor, f
 using AdjustRun = void (*)(const Strip&, const Runs::Run&, float, float, float*, float*, const float*);
 static AdjustRun adjust_run_for(bool cap, bool slope, bool others) {
   if (cap)
-    return slope ? others ? adjust_run<true, true, true> : adjust_run<true, true, false>
-           : others ? adjust_run<true, false, true>
+    return slope    ? others ? adjust_run<true, true, true> : adjust_run<true, true, false>
+              : others ? adjust_run<true, false, true>
                     : adjust_run<true, false, false>;
-  return slope ? others ? adjust_run<false, true, true> : adjust_run<false, true, false>
-         : others ? adjust_run<false, false, true>
+  return slope    ? others ? adjust_run<false, true, true> : adjust_run<false, true, false>
+            : others ? adjust_run<false, false, true>
                   : adjust_run<false, false, false>;
 }
 
@@ -212,15 +214,10 @@ static void adjust(const Strip& strip, const Sight& sight, const Runs& runs, int
       for (std::int64_t c = to; c < run.end; ++c) row[c] = -infinity;
     }
     if (run.masked && !head.bands) {
-      const attention::Strip part{head.batch,
-                                  head.number,
-                                  strip.row_position(),
-                                  strip.lane_position() + run.begin,
-                                  strip.lanes_are_keys,
-                                  strip.rows,
-                                  run.last - run.begin,
-                                  strip.stride,
-                                  scratch.rule};
+      const attention::Strip part{
+          head.batch,           head.number, strip.row_position(), strip.lane_position() + run.begin,
+          strip.lanes_are_keys, strip.rows,  run.last - run.begin, strip.stride,
+          scratch.rule};
       head.rules->mask(*head.program, part, scores + run.begin);
     }
   }

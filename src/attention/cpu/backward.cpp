@@ -77,7 +77,8 @@ class Piece {
     for (int i = 0; i < count_; ++i) rows[i] = static_cast<const char*>(head_.query) + (begin_ + i) * bytes;
     pack_columns<Units>({rows, head_.query_type, count_, head_.width}, {}, query_panels_);
     query_rows_ = across({rows, head_.query_type, count_, head_.width}, head_.query_stride, query_across_);
-    for (int i = 0; i < count_; ++i) rows[i] = reinterpret_cast<const char*>(to_.doutput + (begin_ + i) * to_.doutput_stride);
+    for (int i = 0; i < count_; ++i)
+      rows[i] = reinterpret_cast<const char*>(to_.doutput + (begin_ + i) * to_.doutput_stride);
     pack_columns<Units>({rows, DType::float32, count_, head_.value_width}, {}, doutput_panels_);
     doutput_rows_ = across({rows, DType::float32, count_, head_.value_width}, to_.doutput_stride, doutput_across_);
 
@@ -110,9 +111,10 @@ class Piece {
       for (std::int64_t i = 0; i < head_.width * stride_; i += lanes) store(dquery_ + i, zero());
   }
 
-  /// Rows as the right factor of a sum over them.
+  /// Rows as a factor of a sum over them, close together: rows that are read again and again must not lie whole pages
+  /// apart, where they fight for the same sets of the caches.
   Panel across(const Rows& rows, std::int64_t stride, float* copy) const {
-    if (Units::elements == 1 && !Units::rounded && rows.type == DType::float32 && rows.width % lanes == 0)
+    if (lies_in_units<Units>(rows.type) && Units::elements == 1 && rows.width % lanes == 0 && stride == rows.width)
       return {reinterpret_cast<const float*>(rows.row[0]), stride};
     pack_across<Units>(rows, copy, padded(rows.width));
     return {copy, padded(rows.width)};
@@ -126,12 +128,8 @@ class Piece {
     point<false>(head_, at, 1, rows);
     const Factor key_rows = rows_of(rows[0], type, head_.key_stride, keys, head_.width, key_copy_);
     // The same keys as the left factor of a sum over keys.
-    Factor key_columns{reinterpret_cast<const float*>(rows[0]), 1, head_.key_stride};
-    if (Units::elements == 2 || type != DType::float32) {
-      point<false>(head_, at, keys, rows);
-      pack_across<Units>({rows, type, keys, head_.width}, key_across_, padded(head_.width));
-      key_columns = {key_across_, 1, padded(head_.width)};
-    }
+    point<false>(head_, at, keys, rows);
+    const Panel key_columns = across({rows, type, keys, head_.width}, head_.key_stride, key_across_);
     seen_.count = 0;
     for (int row = 0; row < keys; row += group_rows) {
       const int count = static_cast<int>(smaller(group_rows, keys - row));
@@ -144,7 +142,8 @@ class Piece {
       const Range& range = rows_seen_[column / panel_width];
       const int from = static_cast<int>(range.begin) / Units::elements, to = units_of<Units>(range.end);
       if (range.begin >= range.end) continue;
-      multiply<Units>(head_.width, columns, to - from, {key_columns.data + from * key_columns.step, 1, key_columns.step},
+      multiply<Units>(head_.width, columns, to - from,
+                      {key_columns.data + from * key_columns.stride, 1, key_columns.stride},
                       {block_ + from * stride_ + column, stride_}, dquery_ + column, stride_, true);
     }
   }
@@ -159,10 +158,10 @@ class Piece {
     each_part(runs, [&](int column, int columns) {
       const int panel = column / panel_width * panel_width, inside = column % panel_width;
       const int units = units_of<Units>(head_.width), value_units = units_of<Units>(head_.value_width);
-      multiply<Units>(rows, columns, units, {key_rows.data + row * key_rows.row_stride, key_rows.row_stride, 1},
-                      {query_panels_ + panel * units + inside, panel_width}, scores_ + column, stride_, false);
-      multiply<Units>(rows, columns, value_units, {values.data + row * values.row_stride, values.row_stride, 1},
-                      {doutput_panels_ + panel * value_units + inside, panel_width}, dscores + column, stride_, false);
+      multiply_panel<Units>(rows, columns, units, {key_rows.data + row * key_rows.row_stride, key_rows.row_stride, 1},
+                            {query_panels_ + panel * units + inside, panel_width}, scores_ + column, stride_);
+      multiply_panel<Units>(rows, columns, value_units, {values.data + row * values.row_stride, values.row_stride, 1},
+                            {doutput_panels_ + panel * value_units + inside, panel_width}, dscores + column, stride_);
     });
     const Strip strip{head_, false, at + row, begin_, rows, count_, stride_};
     adjust(strip, sight, runs, row, scores_, derivative_, adjust_);
@@ -280,20 +279,23 @@ class Piece {
           const F dscore = load(row + i) * set1(back);
           const int count = tail_of(strip.columns - i);
           if (to_.slope)
-            sum = sum - dscore * absolute(__builtin_convertvector((I)iota(), F) + set1(position + static_cast<float>(i)));
+            sum =
+                sum - dscore * absolute(__builtin_convertvector((I)iota(), F) + set1(position + static_cast<float>(i)));
           if (to_.relative) {
             float* const at = line_ + strip.rows - 1 - r + i;
             store(at, load(at) + dscore);
           }
           if (to_.bias)
             for (int lane = 0; lane < count; ++lane)
-              to_.bias[(strip.row + r) * strip.row_stride() + (strip.lane + i + lane) * strip.lane_stride()] += dscore[lane];
+              to_.bias[(strip.row + r) * strip.row_stride() + (strip.lane + i + lane) * strip.lane_stride()] +=
+                  dscore[lane];
         }
         if (to_.slope) *to_.slope += reduce_add(sum);
       }
       if (to_.parameters) {
-        const attention::Strip part{head_.batch, head_.number, strip.row_position(), strip.lane_position() + run.begin, false,
-                                    strip.rows, run.end - run.begin, stride_, adjust_.rule};
+        const attention::Strip part{head_.batch, head_.number, strip.row_position(), strip.lane_position() + run.begin,
+                                    false,       strip.rows,   run.end - run.begin,  stride_,
+                                    adjust_.rule};
         head_.rules->parameters(*head_.program, part, adjust_.capped + run.begin, dscores + run.begin, to_.parameters);
       }
     }
@@ -316,7 +318,9 @@ class Piece {
           if (derivative_) value = value * load(derivative_ + r * stride_ + i);
           if (head_.key_term) {
             sum = sum + value;
-            if (to_.query_term) store(to_.query_term + begin_ + i, load(to_.query_term + begin_ + i, tail_of(count_ - i)) + value, tail_of(count_ - i));
+            if (to_.query_term)
+              store(to_.query_term + begin_ + i, load(to_.query_term + begin_ + i, tail_of(count_ - i)) + value,
+                    tail_of(count_ - i));
             value = value * all;
           } else {
             value = value * scale;
@@ -330,8 +334,10 @@ class Piece {
       for (int k = 0; k < runs.count; ++k)
         for (int r = 0; r < strip.rows; ++r)
           for (int i = runs.run[k].begin; i < runs.run[k].end; i += lanes) {
-            store_bfloat16(reinterpret_cast<std::uint16_t*>(weights_ + r * stride_ / 2) + i, load(scores_ + r * stride_ + i));
-            store_bfloat16(reinterpret_cast<std::uint16_t*>(dscores_ + r * stride_ / 2) + i, load(dscores + r * stride_ + i));
+            store_bfloat16(reinterpret_cast<std::uint16_t*>(weights_ + r * stride_ / 2) + i,
+                           load(scores_ + r * stride_ + i));
+            store_bfloat16(reinterpret_cast<std::uint16_t*>(dscores_ + r * stride_ / 2) + i,
+                           load(dscores + r * stride_ + i));
           }
       // Two rows of keys share a unit. Groups have an even number of rows, but for the last.
       for (int r = 0; r < strip.rows; r += 2) {
@@ -350,7 +356,8 @@ class Piece {
     for (int top = 0; top < count_; top += lanes)
       for (int left = 0; left < head_.width; left += lanes) {
         F part[lanes];
-        for (int i = 0; i < lanes; ++i) part[i] = left + i < head_.width ? load(dquery_ + (left + i) * stride_ + top) : zero();
+        for (int i = 0; i < lanes; ++i)
+          part[i] = left + i < head_.width ? load(dquery_ + (left + i) * stride_ + top) : zero();
         transpose(part);
         const int columns = tail_of(head_.width - left);
         for (int i = 0; i < lanes && top + i < count_; ++i) {

@@ -24,7 +24,11 @@ template <class Units>
 class Piece {
  public:
   Piece(const Head& head, std::int64_t begin, int count)
-      : head_(head), begin_(begin), count_(count), units_(units_of<Units>(head.width)), sums_stride_(padded(head.value_width)) {
+      : head_(head),
+        begin_(begin),
+        count_(count),
+        units_(units_of<Units>(head.width)),
+        sums_stride_(padded(head.value_width)) {
     attention::Scratch scratch(head.scratch);
     panels_ = scratch.take(std::int64_t{key_chunk} * padded(units_));
     value_copy_ = scratch.take(key_chunk * sums_stride_);
@@ -77,8 +81,10 @@ class Piece {
     for (int i = 0; i < 2 * group_rows; ++i) ask_for_query(i);
     pack_columns<Units>({key_rows, key_widened_ ? DType::float32 : head_.key_type, keys, head_.width}, rows, panels_);
     Panel values{value_copy_, sums_stride_};
-    if (Units::elements == 1 && !Units::rounded && head_.value_type == DType::float32 && head_.value_width % lanes == 0 &&
-        head_.span_count == 1)
+    // Values that lie densely are used where they are. Otherwise rows would be pages apart, and fight for the same sets
+    // of the caches each time they are read.
+    if (Units::elements == 1 && !Units::rounded && head_.value_type == DType::float32 &&
+        head_.value_width % lanes == 0 && head_.value_stride == head_.value_width && head_.span_count == 1)
       values = {reinterpret_cast<const float*>(value_rows[0]), head_.value_stride};
     else
       pack_across<Units>(rows, value_copy_, sums_stride_);
@@ -102,18 +108,19 @@ class Piece {
 
   void score(const Group& group, const Runs& runs, std::int64_t at, int keys, const Sight& sight) {
     for (int i = 0; i < group_rows; ++i) ask_for_query(group.first + 2 * group_rows + i);
-    const Factor factor = along<Units>(head_.query_type, query(group.first), head_.query_stride, group.rows, head_.width, query_copy_);
+    const Factor factor =
+        along<Units>(head_.query_type, query(group.first), head_.query_stride, group.rows, head_.width, query_copy_);
     for (int i = 0; i < runs.count; ++i)
       for (int column = runs.run[i].begin; column < runs.run[i].end;) {
         const int within_panel = column % panel_width;
         const int columns = static_cast<int>(smaller(panel_width - within_panel, runs.run[i].end - column));
-        multiply<Units>(group.rows, columns, units_, factor,
-                        {panels_ + column / panel_width * panel_width * units_ + within_panel, panel_width},
-                        scores_ + column, key_chunk, false);
+        multiply_panel<Units>(group.rows, columns, units_, factor,
+                              {panels_ + column / panel_width * panel_width * units_ + within_panel, panel_width},
+                              scores_ + column, key_chunk);
         column += columns;
       }
-    adjust({head_, true, begin_ + group.first, at, group.rows, keys, key_chunk}, sight, runs, group.first, scores_, nullptr,
-           adjust_);
+    adjust({head_, true, begin_ + group.first, at, group.rows, keys, key_chunk}, sight, runs, group.first, scores_,
+           nullptr, adjust_);
   }
 
   /// Scores become weights relative to the new maximum; running sums are brought to it.
@@ -133,18 +140,19 @@ class Piece {
       for (int r = 0; r < group.rows; r += lanes) store(group.rescale + r, exp2(load(before + r) - load(shift + r)));
       for (int r = 0; r < group.rows; ++r) {
         float& sum = sum_[group.first + r];
-        sum = sum * group.rescale[r] + exponentials(scores_ + r * key_chunk, runs, factor, set1(shift[r]));
+        sum = sum * group.rescale[r] + exponentials(scores_ + r * key_chunk, halves(r), runs, factor, set1(shift[r]));
       }
+      if (head_.drop_below == 0) return;
     }
-    if (head_.drop_below != 0)
-      for (int r = 0; r < group.rows; ++r) drop(scores_ + r * key_chunk, runs, begin_ + group.first + r, at);
+    for (int r = 0; r < group.rows && head_.drop_below != 0; ++r)
+      drop(scores_ + r * key_chunk, runs, begin_ + group.first + r, at);
     if constexpr (Units::elements == 2)
       for (int r = 0; r < group.rows; ++r)
         for (int i = 0; i < runs.count; ++i)
           for (int c = runs.run[i].begin; c < runs.run[i].end; c += lanes)
-            store_bfloat16(reinterpret_cast<std::uint16_t*>(weights_ + r * key_chunk / 2) + c,
-                           load(scores_ + r * key_chunk + c));
+            store_bfloat16(halves(r) + c, load(scores_ + r * key_chunk + c));
   }
+  std::uint16_t* halves(int row) const { return reinterpret_cast<std::uint16_t*>(weights_ + row * key_chunk / 2); }
 
   static float row_maximum(const float* row, const Runs& runs, F factor, float before) {
     F part[4];
@@ -159,22 +167,30 @@ class Piece {
     return most > before ? most : before;
   }
 
-  static float exponentials(float* row, const Runs& runs, F factor, F shift) {
+  /// Weights in place; without dropout those of bfloat16 products go straight to where they are wanted.
+  float exponentials(float* row, std::uint16_t* rounded, const Runs& runs, F factor, F shift) const {
+    const bool in_place = Units::elements == 1 || head_.drop_below != 0;
+    return in_place ? exponentials<true>(row, rounded, runs, factor, shift)
+                    : exponentials<false>(row, rounded, runs, factor, shift);
+  }
+  template <bool in_place>
+  static float exponentials(float* row, std::uint16_t* rounded, const Runs& runs, F factor, F shift) {
     F sum[2] = {zero(), zero()};
     for (int i = 0; i < runs.count; ++i) {
-      int c = runs.run[i].begin;
-      for (; c + 2 * lanes <= runs.run[i].end; c += 2 * lanes)
-        for (int j = 0; j < 2; ++j) {
-          float* const at = row + c + j * lanes;
-          const F weight = exp2_of_negative(fma(load(at), factor, -shift));
-          sum[j] = sum[j] + weight;
-          store(at, weight);
-        }
-      for (; c < runs.run[i].end; c += lanes) {
+      const auto weigh = [&](int c, F& total) {
         const F weight = exp2_of_negative(fma(load(row + c), factor, -shift));
-        sum[0] = sum[0] + weight;
-        store(row + c, weight);
+        total = total + weight;
+        if constexpr (in_place)
+          store(row + c, weight);
+        else
+          store_bfloat16(rounded + c, weight);
+      };
+      int c = runs.run[i].begin;
+      for (; c + 2 * lanes <= runs.run[i].end; c += 2 * lanes) {
+        weigh(c, sum[0]);
+        weigh(c + lanes, sum[1]);
       }
+      for (; c < runs.run[i].end; c += lanes) weigh(c, sum[0]);
     }
     return reduce_add(sum[0] + sum[1]);
   }

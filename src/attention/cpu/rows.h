@@ -36,8 +36,8 @@ HEED_INLINE void ask_for(const Rows& rows, int row) {
 }
 inline constexpr int ahead = 32;  ///< rows
 
-/// panels[row / 64][unit of the width][row % 64]: the rows become columns, those missing in the last panel zero. `later`
-/// are rows that come after these.
+/// panels[row / 64][unit of the width][row % 64]: the rows become columns, those missing in the last panel zero.
+/// `later` are rows that come after these.
 template <class Units, class S>
 static void pack_columns(const Rows& rows, const Rows& later, float* panels) {
   const int units = units_of<Units>(rows.width);
@@ -50,9 +50,10 @@ static void pack_columns(const Rows& rows, const Rows& later, float* panels) {
     for (int left = 0; left < units; left += lanes) {
       F block[lanes];
       for (int i = 0; i < lanes; ++i)
-        block[i] = top + i < rows.count ? load_along<Units>(reinterpret_cast<const S*>(rows.row[top + i]) + left * Units::elements,
-                                                            rows.width - left * Units::elements)
-                                        : zero();
+        block[i] = top + i < rows.count
+                       ? load_along<Units>(reinterpret_cast<const S*>(rows.row[top + i]) + left * Units::elements,
+                                           rows.width - left * Units::elements)
+                       : zero();
       transpose(block);
       const int count = tail_of(units - left);
       for (int i = 0; i < count; ++i) store(panel + (left + i) * panel_width, block[i]);
@@ -135,7 +136,8 @@ static void point(const Head& head, std::int64_t begin, int count, const char** 
 /// Quantised rows as float32: a byte, or half a byte, times the scale of its row and head.
 template <bool values>
 static void point_widened(const Head& head, std::int64_t begin, int count, const char** row, float* copy) {
-  const int width = values ? head.value_width : head.width, bits = (values ? head.value_type : head.key_type) == DType::int8 ? 8 : 4;
+  const int width = values ? head.value_width : head.width,
+            bits = (values ? head.value_type : head.key_type) == DType::int8 ? 8 : 4;
   const std::int64_t stride = values ? head.value_stride : head.key_stride;
   const std::int64_t column = values ? head.value_column : head.key_column;
   const KeyValueSpan* span = head.spans;
@@ -143,12 +145,14 @@ static void point_widened(const Head& head, std::int64_t begin, int count, const
   for (int done = 0; done < count; ++span, begin = 0)
     for (std::int64_t at = begin; at < span->count && done < count; ++at, ++done, copy += padded(width)) {
       const auto* data = static_cast<const std::int8_t*>(values ? span->value : span->key);
-      const float scale = (values ? span->value_scale : span->key_scale)[at * head.key_value_heads + head.key_value_head];
+      const float scale =
+          (values ? span->value_scale : span->key_scale)[at * head.key_value_heads + head.key_value_head];
       const std::int64_t first = at * stride + column;
       for (int i = 0; i < width; ++i)
-        copy[i] = scale * static_cast<float>(bits == 8 ? data[first + i]
-                                                       : static_cast<std::int8_t>(data[(first + i) / 2]
-                                                                                  << ((first + i) % 2 ? 0 : 4)) >> 4);
+        copy[i] =
+            scale * static_cast<float>(
+                        bits == 8 ? data[first + i]
+                                  : static_cast<std::int8_t>(data[(first + i) / 2] << ((first + i) % 2 ? 0 : 4)) >> 4);
       row[done] = reinterpret_cast<const char*>(copy);
     }
 }

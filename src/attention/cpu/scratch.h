@@ -21,11 +21,12 @@ class Scratch {
 
 inline constexpr int longest_strip = key_chunk > query_block ? key_chunk : query_block;
 
-/// Floats of scratch that the forward needs for a piece of `count` queries, besides the rules'. Room for the widest unit, which is float32.
+/// Floats of scratch that the forward needs for a piece of `count` queries, besides the rules'. Room for the widest
+/// unit, which is float32.
 constexpr std::int64_t forward_scratch(int width, int value_width, int count) {
   const std::int64_t widths = padded(width) + padded(value_width);
-  return 2 * key_chunk * widths + group_rows * padded(width) + 2 * group_rows * key_chunk + count * padded(value_width) +
-         2 * padded(count) + key_chunk + 64 + 256;
+  return 2 * key_chunk * widths + group_rows * padded(width) + 2 * group_rows * key_chunk +
+         count * padded(value_width) + 2 * padded(count) + key_chunk + 64 + 256;
 }
 
 /// The same for the backward.

@@ -29,7 +29,8 @@ HEED_INLINE Range queries_seen(const Bands::Band& band, std::int64_t first, std:
 enum class Seen : unsigned char { nothing, all, some };
 
 /// What queries at positions [query, query_end) see of keys [key, key_end).
-static Seen cover(const Head& head, std::int64_t query, std::int64_t query_end, std::int64_t key, std::int64_t key_end) {
+static Seen cover(const Head& head, std::int64_t query, std::int64_t query_end, std::int64_t key,
+                  std::int64_t key_end) {
   if (!head.bands) {
     const int answer = head.cover(head, query, query_end, key, key_end);
     return answer == 0 ? Seen::nothing : answer == 1 ? Seen::all : Seen::some;
@@ -38,7 +39,8 @@ static Seen cover(const Head& head, std::int64_t query, std::int64_t query_end, 
   for (int i = 0; i < head.bands->count; ++i) {
     const Bands::Band& band = head.bands->band[i];
     const Range some = keys_seen(band, query, query_end - 1);
-    if (key >= larger(query_end - 1 + band.low, band.first) && key_end <= smaller(query + band.high, band.end)) return Seen::all;
+    if (key >= larger(query_end - 1 + band.low, band.first) && key_end <= smaller(query + band.high, band.end))
+      return Seen::all;
     if (key_end > some.begin && key < some.end) result = Seen::some;
   }
   return result;
@@ -62,9 +64,9 @@ static Range all_keys_seen(const Head& head, std::int64_t first, std::int64_t la
 struct Runs {
   static constexpr int most = 8;
   struct Run {
-    int begin, end;    ///< whole vectors
-    int first, last;   ///< what is seen of them
-    bool masked;       ///< some row does not see all of it
+    int begin, end;   ///< whole vectors
+    int first, last;  ///< what is seen of them
+    bool masked;      ///< some row does not see all of it
   };
   int count = 0;
   Run run[most];
@@ -94,7 +96,8 @@ class Sight {
     if (whole_ != Seen::some || head.bands) return;
     for (int q = 0; q < queries; q += side)
       for (int k = 0; k < keys; k += side)
-        square_[q / side][k / side] = cover(head, query + q, query + smaller(q + side, queries), key + k, key + smaller(k + side, keys));
+        square_[q / side][k / side] =
+            cover(head, query + q, query + smaller(q + side, queries), key + k, key + smaller(k + side, keys));
   }
   bool nothing() const { return whole_ == Seen::nothing; }
 

@@ -57,7 +57,8 @@ struct Head {
   const Program* program = nullptr;    ///< of the rule, and of a mask that is not bands
   const RuleKernels* rules = nullptr;  ///< what evaluates it
   const Mask* mask = nullptr;          ///< asked for what a whole block sees, where it is not bands
-  int (*cover)(const Head&, std::int64_t query, std::int64_t query_end, std::int64_t key, std::int64_t key_end) = nullptr;
+  int (*cover)(const Head&, std::int64_t query, std::int64_t query_end, std::int64_t key,
+               std::int64_t key_end) = nullptr;
   int batch = 0, number = 0;  ///< which sequence and head this is, for masks and rules
   float* scratch = nullptr;   ///< scratch_floats() floats, aligned to 64 bytes
 
@@ -65,7 +66,8 @@ struct Head {
   std::int64_t rule_scratch() const { return program ? program->scratch : 0; }
   /// False when a score is the scaled product and nothing else (bands aside).
   bool adjusts() const {
-    return soft_cap != 0.0f || query_term || key_term || slope != 0.0f || relative || bias || has_rule() || scale <= 0.0f;
+    return soft_cap != 0.0f || query_term || key_term || slope != 0.0f || relative || bias || has_rule() ||
+           scale <= 0.0f;
   }
 };
 

@@ -53,6 +53,34 @@ HEED_INLINE void tile(std::int64_t k, Factor a, Panel b, float* c, std::int64_t 
     }
 }
 
+/// The most frequent tile, of whole vectors and begun at zero: nothing but its loop.
+template <class Units, int R, int N>
+HEED_INLINE void whole_tile(std::int64_t k, Factor a, Panel b, float* c, std::int64_t stride) {
+  F sum[R][N];
+  for (int r = 0; r < R; ++r)
+    for (int n = 0; n < N; ++n) sum[r][n] = zero();
+  const float* row_a[R];
+  for (int r = 0; r < R; ++r) row_a[r] = a.data + r * a.row_stride;
+  for (std::int64_t i = 0; i < k; ++i) {
+    F row[N];
+    HEED_UNROLL
+    for (int n = 0; n < N; ++n) row[n] = load(b.data + n * lanes);
+    HEED_UNROLL
+    for (int r = 0; r < R; ++r) {
+      const F factor = set1(row_a[r][i]);
+      HEED_UNROLL
+      for (int n = 0; n < N; ++n) sum[r][n] = Units::multiply_add(factor, row[n], sum[r][n]);
+    }
+    b.data += b.stride;
+  }
+  HEED_UNROLL
+  for (int r = 0; r < R; ++r) {
+    HEED_UNROLL
+    for (int n = 0; n < N; ++n) store(c + n * lanes, sum[r][n]);
+    c += stride;
+  }
+}
+
 template <class Units, int R, int N>
 HEED_INLINE int tiles(int row, int rows, std::int64_t k, Factor a, Panel b, float* c, std::int64_t stride, bool add,
                       int tail) {
@@ -75,17 +103,23 @@ static void strip(int rows, std::int64_t k, Factor a, Panel b, float* c, std::in
   tiles<Units, 1, N>(row, rows, k, a, b, c, stride, add, tail);
 }
 
+#if defined(HEED_AVX512)
+inline constexpr int tile_vectors = 4;
+#else
+inline constexpr int tile_vectors = 2;
+#endif
+
+/// `rows` (at most a group) times one panel of packed columns, from zero. A's units lie along the sum.
+template <class Units>
+static void multiply_panel(int rows, int columns, std::int64_t k, Factor a, Panel b, float* c, std::int64_t stride);
+
 /// `columns` of C; B and, where they are not a whole number of vectors, only B's rows must be padded to whole vectors.
 template <class Units>
-static void multiply(int rows, int columns, std::int64_t k, Factor a, Panel b, float* c,
-                                      std::int64_t stride, bool add) {
+static void multiply(int rows, int columns, std::int64_t k, Factor a, Panel b, float* c, std::int64_t stride,
+                     bool add) {
   while (columns > 0) {
     const int vectors = (columns + lanes - 1) / lanes;
-#if defined(HEED_AVX512)
-    const int taken = vectors < 4 ? vectors : 4;
-#else
-    const int taken = vectors < 2 ? vectors : 2;
-#endif
+    const int taken = vectors < tile_vectors ? vectors : tile_vectors;
     const int tail = taken * lanes <= columns ? 0 : columns % lanes;
     switch (taken) {
       case 1:
@@ -106,6 +140,17 @@ static void multiply(int rows, int columns, std::int64_t k, Factor a, Panel b, f
     b.data += taken * lanes;
     c += taken * lanes;
   }
+}
+
+template <class Units>
+static void multiply_panel(int rows, int columns, std::int64_t k, Factor a, Panel b, float* c, std::int64_t stride) {
+  if (rows == 6)
+    for (; columns >= tile_vectors * lanes; columns -= tile_vectors * lanes) {
+      whole_tile<Units, 6, tile_vectors>(k, a, b, c, stride);
+      b.data += tile_vectors * lanes;
+      c += tile_vectors * lanes;
+    }
+  if (columns > 0) multiply<Units>(rows, columns, k, a, b, c, stride, false);
 }
 
 }  // namespace heed::HEED_ISA

@@ -1,6 +1,6 @@
 #pragma once
-// Pieces that add to the same gradients do so in one order whatever the threads, block of keys by block of keys: a piece
-// stays behind the one before it. Pieces are begun in that order, so the one waited for is always at work.
+// Pieces that add to the same gradients do so in one order whatever the threads, block of keys by block of keys: a
+// piece stays behind the one before it. Pieces are begun in that order, so the one waited for is always at work.
 #include "attention/cpu/task.h"
 
 namespace heed::HEED_ISA {
