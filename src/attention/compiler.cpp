@@ -83,6 +83,7 @@ RowCode CodeMemory::code() const {
   code.calls = calls.data();
   code.gradients = gradients.data();
   code.gradient_count = static_cast<int>(gradients.size());
+  code.keeps_pairs = keeps_pairs;
   return code;
 }
 
@@ -129,7 +130,7 @@ int Compiler::constant(float value) {
 
 int Compiler::condition_constant(bool value) { return constant(std::bit_cast<float>(value ? 0xffffffffu : 0u)); }
 
-int Compiler::step(RowOperation operation, std::initializer_list<int> operands) {
+int Compiler::step(RowOperation operation, const std::vector<int>& operands) {
   Step step;
   step.operation = operation;
   step.operands = operands;
@@ -308,9 +309,58 @@ int Compiler::value(const FormulaPointer& pointer) {
   return known_[&formula] = result;
 }
 
-void Compiler::forbid_unless(int condition) {
-  to_scores(step(RowOperation::choose,
-                 {condition, leaf(RowMemory::scores), constant(-std::numeric_limits<float>::infinity())}));
+/// A bound of the row against an element of a table of bytes: what tables of booleans come to. They are not made
+/// floats.
+bool Compiler::forbid_by_bytes(const Formula& condition) {
+  const bool differs = condition.op == Operator::not_equal && condition.children[1]->op == Operator::constant &&
+                       condition.children[1]->constant == 0.0;
+  if (!differs && condition.op != Operator::less) return false;
+  const FormulaPointer &bound = condition.children[differs ? 1 : 0], &element = condition.children[differs ? 0 : 1];
+  if (element->op != Operator::table || !within(along_of(bound->depends), Along::rows)) return false;
+  const int looked_up = value(element);
+  const RowLookup& lookup = memory_.lookups[static_cast<std::size_t>(at(looked_up).lookup)];
+  if (at(looked_up).along != Along::both || size_of(lookup.type) != 1) return false;
+  Step step;
+  step.operation = RowOperation::forbid_unless_more;
+  step.along = Along::both;
+  step.lookup = at(looked_up).lookup;
+  step.place = {RowMemory::scores, Along::both, 0};
+  step.operands = {value(bound)};
+  const std::vector<int>& indices = at(looked_up).operands;
+  step.operands.insert(step.operands.end(), indices.begin(), indices.end());
+  forbids_.push_back(push(std::move(step)));
+  return true;
+}
+
+void Compiler::forbid_unless(const FormulaPointer& condition) {
+  if (condition->op == Operator::both) {
+    for (const FormulaPointer& child : condition->children) forbid_unless(child);
+    return;
+  }
+  if (forbid_by_bytes(*condition)) return;
+  const auto compared = [&]() -> RowOperation {
+    switch (condition->op) {
+      case Operator::less:
+        return RowOperation::forbid_unless_less;
+      case Operator::less_equal:
+        return RowOperation::forbid_unless_less_equal;
+      case Operator::equal:
+        return RowOperation::forbid_unless_equal;
+      case Operator::not_equal:
+        return RowOperation::forbid_unless_not_equal;
+      default:
+        return RowOperation::forbid;
+    }
+  };
+  Step step;
+  step.operation = along_of(condition->depends) == Along::both ? compared() : RowOperation::forbid;
+  if (step.operation == RowOperation::forbid)
+    step.operands = {value(condition)};
+  else
+    step.operands = {value(condition->children[0]), value(condition->children[1])};
+  step.along = Along::both;
+  step.place = {RowMemory::scores, Along::both, 0};
+  forbids_.push_back(push(std::move(step)));
 }
 
 void Compiler::to_gradient(const FormulaPointer& lookup, int of_element) {

@@ -20,6 +20,7 @@ struct CodeMemory {
   std::vector<std::shared_ptr<const detail::PlainFunction>> functions;
   int ends[4] = {0, 0, 0, 0};
   std::int64_t scratch = 0;
+  bool keeps_pairs = false;
 
   RowCode code() const;
 };
@@ -34,12 +35,12 @@ class Compiler {
   int value(const detail::FormulaPointer& formula);
   /// What lies in `second`.
   int second() { return leaf(RowMemory::second); }
-  int step(RowOperation operation, std::initializer_list<int> operands);
+  int step(RowOperation operation, const std::vector<int>& operands);
   /// Scores become the value; `second` does. At most one of each.
   void to_scores(int value) { scores_ = value; }
   void to_second(int value) { second_ = value; }
-  /// The score's place in memory becomes −infinity where the condition does not hold.
-  void forbid_unless(int condition);
+  /// Scores become −infinity where the condition does not hold.
+  void forbid_unless(const detail::FormulaPointer& condition);
   /// `value` is added to the gradient of the element that `lookup`, a parameter's, reads.
   void to_gradient(const detail::FormulaPointer& lookup, int value);
 
@@ -68,11 +69,15 @@ class Compiler {
   int condition_constant(bool value);
   int quotient(int a, int b);
   int looked_up(const detail::Formula& formula);
+  bool forbid_by_bytes(const detail::Formula& condition);
   /// The rest of an index that is the lane's position plus a rest that does not vary along lanes.
   std::optional<detail::FormulaPointer> rest_of_line(const detail::FormulaPointer& index) const;
   Step& at(int index) { return steps_[static_cast<std::size_t>(index)]; }
   void count_uses();
   void fuse();
+  void fuse_tanh();
+  void fuse_distances();
+  bool of_row(int index) { return at(index).along == Along::nothing || at(index).along == Along::rows; }
   bool fusable(int inner, const Step& outer) const;
   void place_values(const std::vector<int>& order, CodeMemory& memory);
 
@@ -83,6 +88,7 @@ class Compiler {
   std::vector<detail::FormulaPointer> kept_;  // so that addresses in known_ stay
   std::vector<Gradient> gradients_;
   int scores_ = -1, second_ = -1;
+  std::vector<int> forbids_;  // steps that write to scores one after another, last of all
   CodeMemory memory_;
 };
 

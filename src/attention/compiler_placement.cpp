@@ -14,6 +14,7 @@ void Compiler::count_uses() {
   for (Step& step : steps_) step.uses = 0;
   use(scores_);
   use(second_);
+  for (const int forbid : forbids_) use(forbid);
   for (const Gradient& gradient : gradients_) {
     use(gradient.value);
     // Its indices are read behind all instructions; the element itself need not be.
@@ -59,9 +60,44 @@ void Compiler::fuse() {
       become(RowOperation::multiply_subtract, {inner(0)[0], inner(0)[1], step.operands[1]}, 0);
     }
   }
-  // And c − a·|b − d| of lanes and a row.
+  fuse_tanh();
+  fuse_distances();
+}
+
+/// Soft caps: c · tanh(b · a).
+void Compiler::fuse_tanh() {
+  const int one = constant(1.0f);
+  const auto scaled = [&](Step& step, int of_tanh, int outer) {
+    int x = at(of_tanh).operands[0], inner = one;
+    const std::vector<int> factors = at(x).operands;
+    if (at(x).operation == RowOperation::multiply && fusable(x, step) && (of_row(factors[0]) || of_row(factors[1]))) {
+      at(x).uses = 0;
+      const bool first = of_row(factors[0]);
+      inner = factors[first ? 0 : 1];
+      x = factors[first ? 1 : 0];
+    }
+    if (inner == one && outer == one) return;
+    step.operation = RowOperation::scaled_tanh;
+    step.operands = {x, inner, outer};
+  };
+  for (Step& step : steps_) {
+    if (step.uses == 0 || step.along != Along::both || step.operation != RowOperation::multiply) continue;
+    for (const std::size_t which : {std::size_t{0}, std::size_t{1}}) {
+      const int inner = step.operands[which], outer = step.operands[1 - which];
+      if (at(inner).operation != RowOperation::tanh || !fusable(inner, step) || !of_row(outer)) continue;
+      at(inner).uses = 0;
+      scaled(step, inner, outer);
+      break;
+    }
+  }
+  for (std::size_t i = 0; i < steps_.size(); ++i)
+    if (steps_[i].uses > 0 && steps_[i].along == Along::both && steps_[i].operation == RowOperation::tanh)
+      scaled(steps_[i], static_cast<int>(i), one);
+}
+
+/// d − c · |a − b| of lanes and a row.
+void Compiler::fuse_distances() {
   const auto along = [&](int index) { return at(index).along; };
-  const auto of_row = [&](int index) { return along(index) == Along::nothing || along(index) == Along::rows; };
   for (Step& step : steps_) {
     if (step.uses == 0 || step.operation != RowOperation::subtract_product || step.along != Along::both ||
         along(step.operands[2]) != Along::both)
@@ -137,6 +173,7 @@ void Compiler::place_values(const std::vector<int>& order, CodeMemory& memory) {
     total += places[kind].size * places[kind].count;
   }
   memory.scratch = total;
+  memory.keeps_pairs = places[3].count > 0;
   for (const int index : order) {
     Step& step = at(index);
     const int kind = static_cast<int>(step.along);
@@ -145,6 +182,11 @@ void Compiler::place_values(const std::vector<int>& order, CodeMemory& memory) {
       step.place.offset = base[kind] + places[kind].size * place[static_cast<std::size_t>(index)];
   }
 }
+
+namespace {
+/// Operands of a lookup before its indices: a forbidding one has its bound.
+std::size_t before_indices(RowOperation operation) { return operation == RowOperation::forbid_unless_more ? 1 : 0; }
+}  // namespace
 
 CodeMemory Compiler::finish() {
   count_uses();
@@ -160,7 +202,7 @@ CodeMemory Compiler::finish() {
   for (int kind = 0; kind < 4; ++kind)
     for (std::size_t i = 0; i < steps_.size(); ++i)
       if (steps_[i].uses > 0 && !steps_[i].given && static_cast<int>(steps_[i].along) == kind &&
-          !(scores_last && static_cast<int>(i) == scores_))
+          steps_[i].place.memory != RowMemory::scores)
         order.push_back(static_cast<int>(i));
   const auto copied = [&](int from, RowMemory memory) {
     Step copy;
@@ -173,6 +215,8 @@ CodeMemory Compiler::finish() {
   };
   if (second_ >= 0 && !in_place(second_)) copied(second_, RowMemory::second);
   if (scores_last) order.push_back(scores_);
+  for (const int forbid : forbids_)
+    if (std::find(order.begin(), order.end(), forbid) == order.end()) order.push_back(forbid);
   const bool stays = scores_ >= 0 && at(scores_).given && at(scores_).place.memory == RowMemory::scores;
   if (scores_ >= 0 && !scores_last && !stays) copied(scores_, RowMemory::scores);
 
@@ -189,20 +233,19 @@ CodeMemory Compiler::finish() {
     RowInstruction instruction{};
     instruction.operation = step.operation;
     instruction.result = step.place;
-    const bool looks_up = step.operation == RowOperation::lookup;
-    instruction.number = static_cast<std::int16_t>(looks_up ? step.lookup : step.call);
-    if (!looks_up) {
-      instruction.operands = static_cast<std::uint8_t>(step.operands.size());
-      for (std::size_t i = 0; i < step.operands.size(); ++i) instruction.operand[i] = at(step.operands[i]).place;
-    }
+    instruction.number = static_cast<std::int16_t>(step.lookup >= 0 ? step.lookup : step.call);
+    const std::size_t operands = step.lookup < 0 ? step.operands.size() : before_indices(step.operation);
+    instruction.operands = static_cast<std::uint8_t>(operands);
+    for (std::size_t i = 0; i < operands; ++i) instruction.operand[i] = at(step.operands[i]).place;
     memory.instructions.push_back(instruction);
     for (int kind = static_cast<int>(step.along); kind < 4; ++kind)
       memory.ends[kind] = static_cast<int>(memory.instructions.size());
   }
   for (const Step& step : steps_)
     if (step.lookup >= 0)
-      for (std::size_t i = 0; i < step.operands.size(); ++i)
-        memory.lookups[static_cast<std::size_t>(step.lookup)].index[i] = at(step.operands[i]).place;
+      for (std::size_t i = before_indices(step.operation); i < step.operands.size(); ++i)
+        memory.lookups[static_cast<std::size_t>(step.lookup)].index[i - before_indices(step.operation)] =
+            at(step.operands[i]).place;
   for (const Gradient& gradient : gradients_)
     memory.gradients.push_back({at(gradient.value).place, gradient.lookup, gradient.number});
   return memory;

@@ -47,12 +47,10 @@ Condition looked_up(const Tensor& values, const Number& batch, const Number& hea
   const Table table(values);
   const auto index = [&](int dimension, const Number& at) { return shape[dimension] == 1 ? Number(0) : at; };
   const auto inside = [&](int dimension, const Number& at) {
-    return shape[dimension] == 1 ? Condition(true) : at < shape[dimension];
+    return shape[dimension] == 1 ? Condition(true) : at >= 0 && at < shape[dimension];
   };
-  const Number element = table(index(0, batch), index(1, head), index(2, query), index(3, key));
-  // What depends on the query is part of the bound, so that it costs nothing for each pair.
-  const Condition row = inside(0, batch) && inside(1, head) && inside(2, query) && (shape[2] == 1 || query >= 0);
-  return where(row, 0.0f, std::numeric_limits<float>::infinity()) < element && inside(3, key);
+  return table(index(0, batch), index(1, head), index(2, query), index(3, key)) != 0 &&
+         (inside(0, batch) && inside(1, head)) && inside(2, query) && inside(3, key);
 }
 
 }  // namespace

@@ -32,7 +32,7 @@ Rules::Rules(const AttentionSpec& spec, const std::vector<Tensor>& parameters, b
   for (const bool lanes_are_keys : {false, true}) {
     if (program_.has_mask) {
       Compiler compiler(lanes_are_keys, parameters);
-      compiler.forbid_unless(compiler.value(condition_of(spec.mask)));
+      compiler.forbid_unless(condition_of(spec.mask));
       keep(compiler, memory_->mask[lanes_are_keys], program_.mask[lanes_are_keys]);
     }
     if (!rule) continue;

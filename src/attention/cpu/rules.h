@@ -44,7 +44,15 @@ enum class RowOperation : unsigned char {
   multiply_subtract,  ///< a · b − c
   subtract_product,   ///< c − a · b
   subtract_distance,  ///< d − c · |a − b|
+  scaled_tanh,        ///< c · tanh(b · a) for each pair, where b and c are of the row
   choose,             ///< a ? b : c
+  // Of masks: scores become −infinity unless …
+  forbid,                    ///< a holds
+  forbid_unless_less,        ///< a < b
+  forbid_unless_less_equal,  ///< a ≤ b
+  forbid_unless_equal,
+  forbid_unless_not_equal,
+  forbid_unless_more,  ///< the looked-up byte > a
 };
 
 /// Where a value lies: in the strip's scratch, among the program's constants, or in what the caller gave.
@@ -95,6 +103,7 @@ struct RowCode {
   const RowCall* calls = nullptr;
   const RowGradient* gradients = nullptr;
   int gradient_count = 0;
+  bool keeps_pairs = false;  ///< some value in scratch varies along both
 };
 
 /// Of one spec. Each comes in two forms, [lanes_are_keys].
