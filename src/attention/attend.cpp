@@ -1,16 +1,14 @@
 #include "attention/attend.h"
 
 #include <algorithm>
-#include <thread>
 
 #include "attention/call.h"
 #include "attention/cpu/scratch.h"
 #include "attention/problem.h"
 #include "attention/workspace.h"
-#include "base/pause.h"
 
 HEED_DECLARE_KERNELS(attention::Forward, attention_forward_kernel)
-HEED_DECLARE_KERNELS(attention::Backward, attention_backward_kernel)
+HEED_DECLARE_KERNELS(attention::WholeRows, attention_whole_rows_kernel)
 
 namespace heed {
 
@@ -19,7 +17,11 @@ namespace attention {
 namespace {
 
 constexpr kernels::Tables<Forward> forward_kernels = HEED_KERNEL_TABLES(attention_forward_kernel);
-constexpr kernels::Tables<Backward> backward_kernels = HEED_KERNEL_TABLES(attention_backward_kernel);
+constexpr kernels::Tables<WholeRows> whole_rows_kernels = HEED_KERNEL_TABLES(attention_whole_rows_kernel);
+
+bool needs_whole_rows(const AttentionProblem& problem) {
+  return problem.spec.normaliser == Normaliser::sparsemax || problem.spec.normaliser == Normaliser::entmax15;
+}
 
 /// Some queries of one head.
 struct Piece {
@@ -31,6 +33,7 @@ struct Piece {
 
 /// Long pieces pack keys for many queries; but every processor of a large machine wants some.
 int forward_queries(const AttentionProblem& problem) {
+  if (needs_whole_rows(problem)) return whole_rows;
   std::int64_t queries = 0;
   for (const AttentionSequence& sequence : problem.sequences) queries += sequence.query_count;
   for (int size = problem.head_width + problem.value_width > 160 ? query_task / 2 : query_task; size > 60; size /= 2)
@@ -49,91 +52,6 @@ std::vector<Piece> forward_pieces(const AttentionProblem& problem) {
   return pieces;
 }
 
-void wait_a_little() {
-  thread_local int tries = 0;
-  if (++tries % 256 == 0)
-    std::this_thread::yield();
-  else
-    pause();
-}
-
-void clear(const View& view, std::int64_t row, std::int64_t rows, std::int64_t column, std::int64_t width) {
-  for (std::int64_t i = row; view.data && i < row + rows; ++i)
-    std::fill_n(view.floats() + i * view.row_stride + column, width, 0.0f);
-}
-
-/// The pieces of a backward in the order in which they are begun. Pieces of one chain add to the same gradients.
-struct Plan {
-  struct Step {
-    Piece piece;
-    std::size_t chain;
-    std::ptrdiff_t before;  ///< the step before in the chain, or −1
-  };
-  std::vector<Step> steps;
-  bool serial = false;
-
-  Plan(const AttentionProblem& problem, const AttentionGradients& gradients) {
-    const int group = problem.heads / problem.key_value_heads;
-    const auto key_heads = static_cast<std::size_t>(problem.key_value_heads);
-    const std::int64_t* const strides = problem.bias.strides;
-    const bool across_sequences = gradients.bias && strides[0] == 0 && problem.sequences.size() > 1;
-    const bool across_heads = gradients.bias && strides[1] == 0 && problem.heads > 1;
-    serial = gradients.slopes || gradients.relative || gradients.direction || !gradients.parameters.empty() ||
-             (gradients.bias && strides[3] == 0);
-    std::vector<std::ptrdiff_t> last(problem.sequences.size() * key_heads, -1);
-    std::int64_t longest = 0;
-    for (const AttentionSequence& sequence : problem.sequences) longest = std::max(longest, sequence.query_count);
-    // Blocks outermost: neighbouring steps belong to other chains, and seldom wait.
-    for (std::int64_t begin = 0; begin < longest; begin += query_block)
-      for (std::size_t s = 0; s < problem.sequences.size(); ++s)
-        for (int head = 0; head < problem.heads && begin < problem.sequences[s].query_count; ++head) {
-          const std::int64_t count = std::min<std::int64_t>(query_block, problem.sequences[s].query_count - begin);
-          const std::size_t chain =
-              (across_sequences ? 0 : s) * key_heads + (across_heads ? 0 : static_cast<std::size_t>(head / group));
-          steps.push_back({{s, head, begin, static_cast<int>(count)}, chain, last[chain]});
-          last[chain] = static_cast<std::ptrdiff_t>(steps.size()) - 1;
-        }
-  }
-};
-
-/// Of each head of each sequence by itself: what all its pieces add to, added up in order at the end.
-class Partial {
- public:
-  Partial(const float* wanted, std::int64_t units, std::int64_t each)
-      : each_(wanted ? each : 0), sums_(static_cast<std::size_t>(units * each_)) {}
-  float* of(std::int64_t unit) { return each_ ? sums_.data() + unit * each_ : nullptr; }
-  /// Unit u is added to group u % groups.
-  void add_to(float* gradient, std::int64_t groups) const {
-    for (std::size_t i = 0; i < sums_.size(); ++i) gradient[i % static_cast<std::size_t>(groups * each_)] += sums_[i];
-  }
-
- private:
-  std::int64_t each_;
-  std::vector<float> sums_;
-};
-
-/// d sink = −Σ exp(sink − log-sum-exp) · D, with D the sum of doutput · output of a query.
-void sink_gradients(const AttentionProblem& problem, const View& output, const float* log_sum_exp, const View& doutput,
-                    float* gradient, ThreadPool& pool) {
-  pool.parallel_for(problem.heads, [&](std::int64_t head) {
-    double sum = 0.0;
-    const std::int64_t column = head * problem.value_width;
-    for (const AttentionSequence& sequence : problem.sequences)
-      for (std::int64_t row = sequence.query_begin; row < sequence.query_begin + sequence.query_count; ++row) {
-        double product = 0.0;
-        for (std::int64_t i = column; i < column + problem.value_width; ++i) {
-          const std::int64_t at = row * output.row_stride + i;
-          const float value =
-              output.dtype == DType::float32 ? output.floats()[at] : static_cast<float>(output.as<bfloat16>()[at]);
-          product += static_cast<double>(value) * doutput.floats()[row * doutput.row_stride + i];
-        }
-        sum +=
-            std::exp(static_cast<double>(problem.sinks[head]) - log_sum_exp[head * problem.query.rows + row]) * product;
-      }
-    gradient[head] -= static_cast<float>(sum);
-  });
-}
-
 }  // namespace
 
 void forward(const AttentionProblem& problem, View output, float* log_sum_exp, ThreadPool& pool,
@@ -141,6 +59,7 @@ void forward(const AttentionProblem& problem, View output, float* log_sum_exp, T
   check_forward(problem, output);
   const Operands operands(problem, pool);
   const Call call(problem, operands, output, log_sum_exp, false, set);
+  const bool whole = needs_whole_rows(problem);
   const std::vector<Piece> pieces = forward_pieces(problem);
   const std::int64_t width = operands.width() + problem.value_width;
   const std::vector<Share> shares = shares_of(static_cast<std::int64_t>(pieces.size()), [&](std::int64_t i) {
@@ -151,94 +70,14 @@ void forward(const AttentionProblem& problem, View output, float* log_sum_exp, T
     const Share& share = shares[static_cast<std::size_t>(i)];
     for (std::int64_t p = share.begin; p < share.end; ++p) {
       const Piece& piece = pieces[static_cast<std::size_t>(p)];
-      const Workspace workspace(forward_scratch(operands.width(), problem.value_width, piece.count) +
+      const std::int64_t keys = problem.sequences[piece.sequence].key_count;
+      const Workspace workspace((whole ? whole_rows_scratch(operands.width(), problem.value_width, piece.count, keys)
+                                       : forward_scratch(operands.width(), problem.value_width, piece.count)) +
                                 call.rule_scratch());
-      forward_kernels[set].block(call.head(piece.sequence, piece.head, workspace.floats()), piece.begin, piece.count);
+      const Head head = call.head(piece.sequence, piece.head, workspace.floats());
+      (whole ? whole_rows_kernels[set].attend : forward_kernels[set].block)(head, piece.begin, piece.count);
     }
   });
-}
-
-void backward(const AttentionProblem& problem, View output, const float* log_sum_exp, View doutput,
-              const AttentionGradients& gradients, ThreadPool& pool, kernels::InstructionSet set) {
-  check_backward(problem, output, log_sum_exp, doutput, gradients);
-  const Operands operands(problem, pool);
-  const Operands::Gradients own = operands.begin_backward(gradients);
-  const Call call(problem, operands, output, const_cast<float*>(log_sum_exp), true, set);
-  const Plan plan(problem, gradients);
-  const std::int64_t heads = problem.heads, group = heads / problem.key_value_heads, width = operands.width();
-  const std::int64_t value_width = problem.value_width, table = 2 * problem.relative_reach + 1;
-  const auto sequences = static_cast<std::int64_t>(problem.sequences.size());
-
-  pool.parallel_for(sequences * problem.key_value_heads, [&](std::int64_t unit) {
-    const AttentionSequence& sequence = problem.sequences[static_cast<std::size_t>(unit / problem.key_value_heads)];
-    const std::int64_t head = unit % problem.key_value_heads;
-    if (!own.add_key) clear(own.key, sequence.key_begin, sequence.key_count, head * width, width);
-    if (!gradients.accumulate_value)
-      clear(gradients.value, sequence.key_begin, sequence.key_count, head * value_width, value_width);
-  });
-
-  Partial slopes(gradients.slopes, sequences * heads, 1), relative(gradients.relative, sequences * heads, table);
-  std::vector<Partial> parameters;
-  for (std::size_t i = 0; i < gradients.parameters.size(); ++i)
-    parameters.emplace_back(gradients.parameters[i], sequences * heads,
-                            gradients.parameters[i] ? problem.parameters[i].elements() : 0);
-
-  constexpr std::int64_t line = 8;  // words of a cache line
-  std::vector<std::int64_t> finished(plan.steps.size() * line, 0);
-  const auto count = static_cast<std::int64_t>(plan.steps.size());
-  const std::vector<Share> shares = shares_of(count, [&](std::int64_t i) {
-    const Piece& piece = plan.steps[static_cast<std::size_t>(i)].piece;
-    return piece.count * (problem.sequences[piece.sequence].key_count + 16) * (width + value_width) * 5 / 2;
-  });
-  pool.parallel_for(static_cast<std::int64_t>(shares.size()), [&](std::int64_t i) {
-    std::vector<float*> of_parameters(parameters.size());
-    for (std::int64_t s = shares[static_cast<std::size_t>(i)].begin; s < shares[static_cast<std::size_t>(i)].end; ++s) {
-      const Plan::Step& step = plan.steps[static_cast<std::size_t>(s)];
-      const Piece& piece = step.piece;
-      const AttentionSequence& sequence = problem.sequences[piece.sequence];
-      const std::int64_t head = piece.head, shared = head / group;
-      const std::int64_t unit = static_cast<std::int64_t>(piece.sequence) * heads + head;
-      const auto place = [](const View& view, std::int64_t row, std::int64_t column) {
-        return view.data ? static_cast<float*>(Call::place(view, row, column)) : nullptr;
-      };
-      for (std::size_t p = 0; p < parameters.size(); ++p) of_parameters[p] = parameters[p].of(unit);
-      const AttentionBias& bias = problem.bias;
-      const HeadGradients to{
-          .doutput = place(doutput, sequence.query_begin, head * value_width),
-          .doutput_stride = doutput.row_stride,
-          .query = place(own.query, sequence.query_begin, head * width),
-          .query_stride = own.query.row_stride,
-          .key = place(own.key, sequence.key_begin, shared * width),
-          .key_stride = own.key.row_stride,
-          .value = place(gradients.value, sequence.key_begin, shared * value_width),
-          .value_stride = gradients.value.row_stride,
-          .query_term =
-              own.query_terms ? own.query_terms.floats() + head * problem.query.rows + sequence.query_begin : nullptr,
-          .key_term =
-              own.key_terms ? own.key_terms.floats() + head * own.key_terms.width() + sequence.key_begin : nullptr,
-          .slope = slopes.of(unit),
-          .relative = relative.of(unit),
-          .bias = gradients.bias ? gradients.bias + static_cast<std::int64_t>(piece.sequence) * bias.strides[0] +
-                                       head * bias.strides[1]
-                                 : nullptr,
-          .parameters = parameters.empty() ? nullptr : of_parameters.data(),
-          .before = step.before < 0 ? nullptr : &finished[static_cast<std::size_t>(step.before) * line],
-          .finished = &finished[static_cast<std::size_t>(s) * line],
-          .wait = wait_a_little,
-          .serial = plan.serial,
-          .add_query = own.add_query};
-      const Workspace workspace(backward_scratch(operands.width(), problem.value_width, piece.count) +
-                                call.rule_scratch());
-      backward_kernels[set].block(call.head(piece.sequence, piece.head, workspace.floats()), to, piece.begin,
-                                  piece.count);
-    }
-  });
-  if (gradients.slopes) slopes.add_to(gradients.slopes, heads);
-  if (gradients.relative) relative.add_to(gradients.relative, heads);
-  for (std::size_t p = 0; p < parameters.size(); ++p)
-    if (gradients.parameters[p]) parameters[p].add_to(gradients.parameters[p], 1);
-  if (gradients.sinks) sink_gradients(problem, output, log_sum_exp, doutput, gradients.sinks, pool);
-  operands.finish_backward(gradients, own, pool);
 }
 
 }  // namespace attention

@@ -7,7 +7,8 @@
 
 namespace heed::attention {
 
-/// The mask as a union of bands; nothing when it holds a rule or needs more bands than there is room for.
+/// The mask as a union of bands; nothing when it needs more of them than there is room for, or holds what is no band. A
+/// traced rule that compares positions with each other or with constants is bands, too.
 std::optional<Bands> bands_of(const Mask& mask);
 
 }  // namespace heed::attention

@@ -1,4 +1,4 @@
-#include "attention/cpu/adjust.h"
+#include "attention/cpu/additive.h"
 #include "attention/cpu/turn.h"
 
 // Attention backward: weights are computed again from scores and log-sum-exp, block by block (Dao et al. 2022,
@@ -41,6 +41,9 @@ class Piece {
     log_sum_ = scratch.take(stride_);
     product_ = scratch.take(stride_);
     line_ = scratch.take(longest_strip + 64);
+    slopes_ = scratch.take(stride_);
+    row_sums_ = head.direction ? scratch.take(std::int64_t{group_rows} * lanes * head.width) : nullptr;
+    direction_sums_ = head.direction ? scratch.take(std::int64_t{lanes} * head.width) : nullptr;
     adjust_ = {scratch.take(longest_strip + 64), scratch.take(head.rule_scratch()),
                gradients.parameters ? scratch.take(group_rows * stride_) : nullptr};
   }
@@ -48,21 +51,45 @@ class Piece {
   void run() {
     gather();
     if (to_.serial) await_turn(to_, every_block - 1);
-    const std::int64_t position = head_.position + begin_;
-    const Range range = all_keys_seen(head_, position, position + count_ - 1);
-    const std::int64_t first = range.begin / key_block * key_block;
-    for (std::int64_t at = first; at < range.end; at += key_block) {
-      const int keys = static_cast<int>(smaller(key_block, range.end - at));
-      const Sight sight(head_, false, position, count_, at, keys);
+    if (head_.direction)
+      for (std::int64_t i = 0; i < std::int64_t{lanes} * head_.width; i += lanes) store(direction_sums_ + i, zero());
+    each_block([&](std::int64_t at, int keys, const Sight* sight) {
       await_turn(to_, at / key_block);
-      if (!sight.nothing()) block(at, keys, sight);
+      if (sight) block(at, keys, *sight);
       finish_turn(to_, at / key_block);
-    }
+    });
     if (to_.query) write_query();
+    for (int i = 0; to_.direction && i < head_.width; ++i)
+      to_.direction[i] += reduce_add(load(direction_sums_ + i * lanes));
     finish_all_turns(to_);
   }
 
+  /// Of each query the mean of its weights' gradients, each counted by the slope of its weight in its score.
+  void average(float* product) {
+    gather();
+    averages_ = true;
+    for (std::int64_t i = 0; i < stride_; i += lanes) {
+      store(product_ + i, zero());
+      store(slopes_ + i, zero());
+    }
+    each_block([&](std::int64_t at, int keys, const Sight* sight) {
+      if (sight) block(at, keys, *sight);
+    });
+    for (int i = 0; i < count_; ++i) product[begin_ + i] = slopes_[i] > 0.0f ? product_[i] / slopes_[i] : 0.0f;
+  }
+
  private:
+  template <class Function>
+  void each_block(Function f) const {
+    const std::int64_t position = head_.position + begin_;
+    const Range range = all_keys_seen(head_, position, position + count_ - 1);
+    for (std::int64_t at = range.begin / key_block * key_block; at < range.end; at += key_block) {
+      const int keys = static_cast<int>(smaller(key_block, range.end - at));
+      const Sight sight(head_, false, position, count_, at, keys);
+      f(at, keys, sight.nothing() ? nullptr : &sight);
+    }
+  }
+
   bool has_derivative() const {
     return head_.soft_cap != 0.0f || (head_.has_rule() && !head_.program->derivative_is_one);
   }
@@ -80,6 +107,9 @@ class Piece {
     for (int i = 0; i < count_; ++i)
       rows[i] = reinterpret_cast<const char*>(to_.doutput + (begin_ + i) * to_.doutput_stride);
     pack_columns<Units>({rows, DType::float32, count_, head_.value_width}, {}, doutput_panels_);
+    if (head_.direction)
+      form_ = exponentiate(query_panels_,
+                           (count_ + panel_width - 1) / panel_width * panel_width * std::int64_t{head_.width});
     doutput_rows_ = across({rows, DType::float32, count_, head_.value_width}, to_.doutput_stride, doutput_across_);
 
     const float unit = unit_of(head_);
@@ -107,8 +137,7 @@ class Piece {
       });
       product_[i] = reduce_add(sum);
     }
-    if (to_.query)
-      for (std::int64_t i = 0; i < head_.width * stride_; i += lanes) store(dquery_ + i, zero());
+    for (std::int64_t i = 0; i < head_.width * stride_; i += lanes) store(dquery_ + i, zero());
   }
 
   /// Rows as a factor of a sum over them, close together: rows that are read again and again must not lie whole pages
@@ -130,12 +159,12 @@ class Piece {
     // The same keys as the left factor of a sum over keys.
     point<false>(head_, at, keys, rows);
     const Panel key_columns = across({rows, type, keys, head_.width}, head_.key_stride, key_across_);
-    seen_.count = 0;
+    if (head_.direction) exponentiate_keys({rows, type, keys, head_.width});
     for (int row = 0; row < keys; row += group_rows) {
       const int count = static_cast<int>(smaller(group_rows, keys - row));
       group(at, row, count, sight, values, key_rows);
     }
-    if (!to_.query) return;
+    if (!to_.query || averages_ || head_.direction) return;
     // Columns of 64 queries at a time, and of the keys those that any of them sees.
     for (int column = 0; column < count_; column += panel_width) {
       const int columns = static_cast<int>(smaller(panel_width, whole_vectors(count_) - column));
@@ -148,26 +177,49 @@ class Piece {
     }
   }
 
+  /// Keys of additive scores, in the form of the queries.
+  void exponentiate_keys(const Rows& rows) {
+    const std::int64_t stride = padded(rows.width);
+    pack_across<Float32Units>(rows, key_across_, stride);
+    for (int i = 0; i < rows.count; ++i)
+      for (std::int64_t c = whole_vectors(rows.width); c < stride; c += lanes)
+        store(key_across_ + i * stride + c, zero());
+    if (form_ == Form::plain || exponentiate(key_across_, rows.count * stride) == Form::exponential) return;
+    // These keys are too large, the queries are not: back to the queries as they are.
+    form_ = Form::plain;
+    const std::int64_t columns = (count_ + panel_width - 1) / panel_width * panel_width;
+    for (std::int64_t i = 0; i < columns * rows.width; i += lanes)
+      store(query_panels_ + i, log(load(query_panels_ + i)) * set1(0.5f));
+  }
+
   void group(std::int64_t at, int row, int rows, const Sight& sight, const Factor& values, const Factor& key_rows) {
     const Runs runs = sight.runs(row, rows);
     float* const dscores = Units::elements == 1 ? block_ + row * stride_ : products_;
     if (row == 0)
       for (Range& range : rows_seen_) range = {key_block, 0};
     note(row, rows, runs, dscores);
-    if (runs.count == 0) return;
+    const Strip strip{head_, false, at + row, begin_, rows, count_, stride_};
+    if (runs.count == 0) return finish(strip, runs, row, dscores);
+    const float* const additive_rows = key_across_ + row * padded(head_.width);
     each_part(runs, [&](int column, int columns) {
       const int panel = column / panel_width * panel_width, inside = column % panel_width;
       const int units = units_of<Units>(head_.width), value_units = units_of<Units>(head_.value_width);
-      multiply_panel<Units>(rows, columns, units, {key_rows.data + row * key_rows.row_stride, key_rows.row_stride, 1},
-                            {query_panels_ + panel * units + inside, panel_width}, scores_ + column, stride_);
+      const float* const queries = query_panels_ + panel * units + inside;
+      if (head_.direction)
+        additive_scores(form_, rows, columns, head_.width, additive_rows, padded(head_.width), queries, head_.direction,
+                        scores_ + column, stride_);
+      else
+        multiply_panel<Units>(rows, columns, units, {key_rows.data + row * key_rows.row_stride, key_rows.row_stride, 1},
+                              {queries, panel_width}, scores_ + column, stride_);
       multiply_panel<Units>(rows, columns, value_units, {values.data + row * values.row_stride, values.row_stride, 1},
                             {doutput_panels_ + panel * value_units + inside, panel_width}, dscores + column, stride_);
     });
-    const Strip strip{head_, false, at + row, begin_, rows, count_, stride_};
     adjust(strip, sight, runs, row, scores_, derivative_, adjust_);
     for (int i = 0; i < runs.count; ++i) weigh_run(strip, runs.run[i], dscores);
+    if (averages_) return;
     extra_gradients(strip, runs, dscores);
     finish(strip, runs, row, dscores);
+    if (head_.direction) additive_backward(strip, runs, dscores);
     for (int i = 0; i < runs.count; ++i) {
       const Runs::Run& run = runs.run[i];
       const int from = run.first / Units::elements, to = units_of<Units>(run.last);
@@ -176,11 +228,35 @@ class Piece {
         multiply<Units>(rows, head_.value_width, to - from, {weights_ + from, unit_stride, 1},
                         {doutput_rows_.data + from * doutput_rows_.stride, doutput_rows_.stride},
                         to_.value + (at + row) * to_.value_stride, to_.value_stride, true);
-      if (to_.key)
+      if (to_.key && !head_.direction)
         multiply<Units>(rows, head_.width, to - from,
                         {Units::elements == 1 ? dscores + from : dscores_ + from, unit_stride, 1},
                         {query_rows_.data + from * query_rows_.stride, query_rows_.stride},
                         to_.key + (at + row) * to_.key_stride, to_.key_stride, true);
+    }
+  }
+
+  void additive_backward(const Strip& strip, const Runs& runs, const float* dscores) {
+    const std::int64_t width = head_.width;
+    for (std::int64_t i = 0; i < strip.rows * width * lanes; i += lanes) store(row_sums_ + i, zero());
+    const float* const rows = key_across_ + strip.row % key_block * padded(width);
+    const auto add =
+        form_ == Form::exponential ? additive_gradients<Form::exponential, 1> : additive_gradients<Form::plain, 1>;
+    const auto add_two =
+        form_ == Form::exponential ? additive_gradients<Form::exponential, 2> : additive_gradients<Form::plain, 2>;
+    each_part(runs, [&](int column, int columns) {
+      for (int c = column; c < column + columns;) {
+        const int vectors = column + columns - c >= 2 * lanes ? 2 : 1;
+        (vectors == 2 ? add_two : add)(strip.rows, head_.width, rows, padded(width),
+                                       query_panels_ + c / panel_width * panel_width * width + c % panel_width,
+                                       head_.direction, dscores + c, stride_, dquery_ + c, stride_, row_sums_,
+                                       direction_sums_);
+        c += vectors * lanes;
+      }
+    });
+    for (int r = 0; to_.key && r < strip.rows; ++r) {
+      float* const to = to_.key + (strip.row + r) * to_.key_stride;
+      for (std::int64_t i = 0; i < width; ++i) to[i] += reduce_add(load(row_sums_ + (r * width + i) * lanes));
     }
   }
 
@@ -256,6 +332,11 @@ class Piece {
             weight = select(stay, weight * inverse_kept, zero());
             dweight = select(stay, dweight * inverse_kept, zero());
           }
+        }
+        if (averages_) {
+          store(product_ + i, fma(slope, dweight, load(product_ + i)));
+          store(slopes_ + i, load(slopes_ + i) + slope);
+          continue;
         }
         store(scores + i, weight);
         store(products + i, slope * (dweight - load(product_ + i)) * after);
@@ -374,24 +455,39 @@ class Piece {
   int count_;
   std::int64_t stride_;
   float *query_panels_, *doutput_panels_, *query_across_, *doutput_across_, *dquery_, *scores_, *products_, *weights_,
-      *dscores_, *block_, *derivative_, *key_copy_, *value_copy_, *key_across_, *log_sum_, *product_, *line_;
+      *dscores_, *slopes_, *row_sums_, *direction_sums_, *block_, *derivative_, *key_copy_, *value_copy_, *key_across_,
+      *log_sum_, *product_, *line_;
   AdjustScratch adjust_;
   Panel query_rows_{}, doutput_rows_{};
-  Runs seen_;
+  Form form_ = Form::plain;
+  bool averages_ = false;
   Range rows_seen_[Sight::most_side];
 };
 
-void backward(const Head& head, const HeadGradients& gradients, std::int64_t begin, int count) {
+template <class Function>
+void with_piece(const Head& head, const HeadGradients& gradients, std::int64_t begin, int count, Function f) {
 #if defined(HEED_ISA_IS_avx512_bf16)
-  if (head.query_type == DType::bfloat16 && head.key_type == DType::bfloat16 && head.value_type == DType::bfloat16)
-    return Piece<BFloat16Units>(head, gradients, begin, count).run();
+  if (!head.direction && head.query_type == DType::bfloat16 && head.key_type == DType::bfloat16 &&
+      head.value_type == DType::bfloat16) {
+    Piece<BFloat16Units> piece(head, gradients, begin, count);
+    return f(piece);
+  }
 #endif
-  Piece<Float32Units>(head, gradients, begin, count).run();
+  Piece<Float32Units> piece(head, gradients, begin, count);
+  f(piece);
+}
+
+void backward(const Head& head, const HeadGradients& gradients, std::int64_t begin, int count) {
+  with_piece(head, gradients, begin, count, [](auto& piece) { piece.run(); });
+}
+
+void average(const Head& head, const HeadGradients& gradients, std::int64_t begin, int count, float* product) {
+  with_piece(head, gradients, begin, count, [&](auto& piece) { piece.average(product); });
 }
 
 }  // namespace
 
 extern const attention::Backward attention_backward_kernel;
-const attention::Backward attention_backward_kernel = {backward};
+const attention::Backward attention_backward_kernel = {backward, average};
 
 }  // namespace heed::HEED_ISA

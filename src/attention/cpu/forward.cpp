@@ -1,6 +1,4 @@
-#include "attention/cpu/adjust.h"
-#include "attention/cpu/scratch.h"
-#include "attention/cpu/tile.h"
+#include "attention/cpu/key_chunk.h"
 
 // Attention forward over chunks of keys with a running maximum and sum: Milakov & Gimelshein 2018 (arXiv:1805.02867),
 // Rabe & Staats 2021 (arXiv:2112.05682), Dao et al. 2022 (arXiv:2205.14135). The keys of a chunk are packed into panels
@@ -10,37 +8,26 @@ namespace heed::HEED_ISA {
 
 namespace {
 
-using attention::group_rows;
-using attention::key_chunk;
-using attention::padded;
-
-/// The same strip of weights as units of the second product, and what became of its rows.
+/// Queries that are worked on together.
 struct Group {
-  int first, rows;  ///< queries, counted from the piece's first
+  int first, rows;  ///< counted from the piece's first
   float rescale[16];
 };
 
 template <class Units>
 class Piece {
  public:
-  Piece(const Head& head, std::int64_t begin, int count)
+  Piece(const Head& head, std::int64_t begin, int count, attention::Scratch scratch)
       : head_(head),
         begin_(begin),
         count_(count),
-        units_(units_of<Units>(head.width)),
-        sums_stride_(padded(head.value_width)) {
-    attention::Scratch scratch(head.scratch);
-    panels_ = scratch.take(std::int64_t{key_chunk} * padded(units_));
-    value_copy_ = scratch.take(key_chunk * sums_stride_);
-    query_copy_ = scratch.take(group_rows * padded(head.width));
+        sums_stride_(padded(head.value_width)),
+        chunk_(head, begin, count, scratch) {
     scores_ = scratch.take(group_rows * key_chunk);
     weights_ = Units::elements == 1 ? scores_ : scratch.take(group_rows * key_chunk / 2);
     sums_ = scratch.take(count * sums_stride_);
     maximum_ = scratch.take(padded(count));
     sum_ = scratch.take(padded(count));
-    adjust_ = {scratch.take(key_chunk + 64), scratch.take(head.rule_scratch()), nullptr};
-    key_widened_ = is_quantised(head.key_type) ? scratch.take(key_chunk * padded(head.width)) : nullptr;
-    value_widened_ = is_quantised(head.value_type) ? scratch.take(key_chunk * padded(head.value_width)) : nullptr;
   }
 
   void run() {
@@ -67,60 +54,17 @@ class Piece {
   }
 
   void chunk(std::int64_t at, int keys, const Sight& sight) {
-    const char* key_rows[key_chunk];
-    const char* value_rows[key_chunk];
-    if (key_widened_)
-      point_widened<false>(head_, at, keys, key_rows, key_widened_);
-    else
-      point<false>(head_, at, keys, key_rows);
-    if (value_widened_)
-      point_widened<true>(head_, at, keys, value_rows, value_widened_);
-    else
-      point<true>(head_, at, keys, value_rows);
-    const Rows rows{value_rows, value_widened_ ? DType::float32 : head_.value_type, keys, head_.value_width};
-    for (int i = 0; i < 2 * group_rows; ++i) ask_for_query(i);
-    pack_columns<Units>({key_rows, key_widened_ ? DType::float32 : head_.key_type, keys, head_.width}, rows, panels_);
-    Panel values{value_copy_, sums_stride_};
-    // Values that lie densely are used where they are. Otherwise rows would be pages apart, and fight for the same sets
-    // of the caches each time they are read.
-    if (Units::elements == 1 && !Units::rounded && head_.value_type == DType::float32 &&
-        head_.value_width % lanes == 0 && head_.value_stride == head_.value_width && head_.span_count == 1)
-      values = {reinterpret_cast<const float*>(value_rows[0]), head_.value_stride};
-    else
-      pack_across<Units>(rows, value_copy_, sums_stride_);
+    chunk_.pack_keys(at, keys);
+    const Panel values = chunk_.pack_values();
     for (int row = 0; row < count_; row += group_rows) {
       Group group{row, static_cast<int>(smaller(group_rows, count_ - row)), {}};
       const Runs runs = sight.runs(row, group.rows);
       if (runs.count == 0 && !first_) continue;
-      score(group, runs, at, keys, sight);
+      chunk_.score(row, group.rows, sight, runs, scores_, key_chunk);
       weigh(group, runs, at);
       sum_up(group, runs, values);
     }
     first_ = false;
-  }
-
-  const char* query(int row) const {
-    return static_cast<const char*>(head_.query) + (begin_ + row) * head_.query_stride * bytes_of(head_.query_type);
-  }
-  void ask_for_query(int row) const {
-    if (row < count_) ask_for(query(row), head_.width * bytes_of(head_.query_type));
-  }
-
-  void score(const Group& group, const Runs& runs, std::int64_t at, int keys, const Sight& sight) {
-    for (int i = 0; i < group_rows; ++i) ask_for_query(group.first + 2 * group_rows + i);
-    const Factor factor =
-        along<Units>(head_.query_type, query(group.first), head_.query_stride, group.rows, head_.width, query_copy_);
-    for (int i = 0; i < runs.count; ++i)
-      for (int column = runs.run[i].begin; column < runs.run[i].end;) {
-        const int within_panel = column % panel_width;
-        const int columns = static_cast<int>(smaller(panel_width - within_panel, runs.run[i].end - column));
-        multiply_panel<Units>(group.rows, columns, units_, factor,
-                              {panels_ + column / panel_width * panel_width * units_ + within_panel, panel_width},
-                              scores_ + column, key_chunk);
-        column += columns;
-      }
-    adjust({head_, true, begin_ + group.first, at, group.rows, keys, key_chunk}, sight, runs, group.first, scores_,
-           nullptr, adjust_);
   }
 
   /// Scores become weights relative to the new maximum; running sums are brought to it.
@@ -241,7 +185,7 @@ class Piece {
     const bool sigmoid = head_.normaliser == Normaliser::sigmoid;
     for (int query = 0; query < count_; ++query) {
       const float sum = sigmoid ? 1.0f : sum_[query];
-      write_row(begin_ + query, sums_ + query * sums_stride_, sum > 0.0f ? 1.0f / (sum * head_.kept) : sum);
+      write_row(head_, begin_ + query, sums_ + query * sums_stride_, sum > 0.0f ? 1.0f / (sum * head_.kept) : sum);
     }
     if (!head_.log_sum_exp) return;
     for (int i = 0; i < count_; i += lanes) {
@@ -252,36 +196,22 @@ class Piece {
     }
   }
 
-  void write_row(std::int64_t row, const float* sums, float factor) const {
-    for (int i = 0; i < head_.value_width; i += lanes) {
-      const int count = tail_of(head_.value_width - i);
-      const F value = load(sums + i) * set1(factor);
-      const std::int64_t at = row * head_.output_stride + i;
-      if (head_.output_type == DType::float32)
-        count == lanes ? store(static_cast<float*>(head_.output) + at, value)
-                       : store(static_cast<float*>(head_.output) + at, value, count);
-      else
-        count == lanes ? store_bfloat16(static_cast<std::uint16_t*>(head_.output) + at, value)
-                       : store_bfloat16(static_cast<std::uint16_t*>(head_.output) + at, value, count);
-    }
-  }
-
   const Head& head_;
   std::int64_t begin_;
-  int count_, units_;
+  int count_;
   std::int64_t sums_stride_;
-  float *panels_, *value_copy_, *query_copy_, *scores_, *weights_, *sums_, *maximum_, *sum_, *key_widened_,
-      *value_widened_;
-  AdjustScratch adjust_;
+  KeyChunk<Units> chunk_;
+  float *scores_, *weights_, *sums_, *maximum_, *sum_;
   bool first_ = true;
 };
 
 void forward(const Head& head, std::int64_t begin, int count) {
 #if defined(HEED_ISA_IS_avx512_bf16)
-  if (head.query_type == DType::bfloat16 && head.key_type == DType::bfloat16 && head.value_type == DType::bfloat16)
-    return Piece<BFloat16Units>(head, begin, count).run();
+  if (!head.direction && head.query_type == DType::bfloat16 && head.key_type == DType::bfloat16 &&
+      head.value_type == DType::bfloat16)
+    return Piece<BFloat16Units>(head, begin, count, attention::Scratch(head.scratch)).run();
 #endif
-  Piece<Float32Units>(head, begin, count).run();
+  Piece<Float32Units>(head, begin, count, attention::Scratch(head.scratch)).run();
 }
 
 }  // namespace

@@ -70,8 +70,10 @@ void recur(const LinearHead& head, float* state, float* decays) {
     if (head.decay.data && head.decay_each)
       for_vectors(head.key_width,
                   [&](std::int64_t i, auto n) { store(decays + i, exp(load(head.decay.row(t) + i, n)), n); });
-    else if (head.decay.data)
-      for (int d = 0; d < head.key_width; ++d) decays[d] = exp_of(head.decay.row(t)[0]);
+    else if (head.decay.data) {
+      const float decay = exp_of(head.decay.row(t)[0]);
+      for (int d = 0; d < head.key_width; ++d) decays[d] = decay;
+    }
     std::int64_t m = 0;
     for (; m + 4 * lanes <= head.value_width; m += 4 * lanes) recur_columns<4>(head, t, decays, state, m, Whole{});
     for (; m + lanes <= head.value_width; m += lanes) recur_columns<1>(head, t, decays, state, m, Whole{});

@@ -14,6 +14,7 @@ inline constexpr int group_rows = 6;      ///< rows that a register tile holds
 inline constexpr int key_chunk = 512;     ///< keys that are packed, scored and summed up together in the forward
 inline constexpr int query_task = 480;    ///< most queries that one piece of the forward takes: whole groups
 inline constexpr int query_block = 512;   ///< most queries that one piece of the backward takes
+inline constexpr int whole_rows = 48;     ///< queries whose scores are kept whole
 inline constexpr int key_block = 96;      ///< keys whose scores the backward keeps: whole groups, and pairs
 inline constexpr int decode_block = 512;  ///< keys of one piece of a decoding step
 inline constexpr int most_decode_queries = 4;
@@ -82,6 +83,7 @@ struct HeadGradients {
   std::int64_t key_stride = 0;
   float* value = nullptr;
   std::int64_t value_stride = 0;
+  float* direction = nullptr;   ///< additive scores: [width]
   float* query_term = nullptr;  ///< [queries]
   float* key_term = nullptr;    ///< [keys]
   float* slope = nullptr;       ///< one
@@ -104,9 +106,19 @@ struct Forward {
   void (*block)(const Head& head, std::int64_t begin, int count);
 };
 
+/// For normalisers that need a query's scores whole, and for looking at weights.
+struct WholeRows {
+  /// Output and log-sum-exp of queries [begin, begin + count), count ≤ whole_rows.
+  void (*attend)(const Head& head, std::int64_t begin, int count);
+  /// Their weights, before dropout, or with `raw` their scores: [count, keys], rows `stride` floats apart.
+  void (*show)(const Head& head, std::int64_t begin, int count, float* weights, std::int64_t stride, bool raw);
+};
+
 struct Backward {
   /// Gradients from queries [begin, begin + count), count ≤ query_block.
   void (*block)(const Head& head, const HeadGradients& gradients, std::int64_t begin, int count);
+  /// What normalisers that are not softmax subtract from the gradient of each weight: product[query].
+  void (*average)(const Head& head, const HeadGradients& gradients, std::int64_t begin, int count, float* product);
 };
 
 /// For few queries a sequence.

@@ -9,7 +9,7 @@ namespace heed::attention::linear {
 
 namespace {
 
-constexpr std::int64_t few_rows = 16;  // read one by one: a chunk's products would be mostly empty
+constexpr std::int64_t few_rows = 8;  // read one by one: a chunk's products would be mostly empty
 
 /// A view as float32: itself, or a copy.
 class Floats {
