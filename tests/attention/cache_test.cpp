@@ -7,7 +7,12 @@ namespace heed::attention {
 
 namespace {
 
-Tensor draw(Shape shape, std::uint64_t seed) { return Sample::draw(shape, RandomKey{seed}, 1.0f); }
+Tensor draw(Shape shape, std::uint64_t seed) {
+  Tensor tensor(shape);
+  for (std::int64_t i = 0; i < tensor.elements(); ++i)
+    tensor.floats()[i] = normal(RandomKey{seed}, static_cast<std::uint64_t>(i));
+  return tensor;
+}
 
 View rows_of(const Tensor& tensor, std::int64_t begin, std::int64_t end) {
   View view = tensor.view();
