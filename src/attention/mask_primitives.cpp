@@ -90,9 +90,9 @@ Mask documents(const std::vector<std::int32_t>& ids) {
         number_of.emplace(ids[i], static_cast<std::int32_t>(number_of.size())).first->second;
   const Table table(numbers);
   const Place at = detail::place_terms();
-  const Number none_of_queries = -1, none_of_keys = -2;
-  const Number of_query = where(at.query < count && at.query >= 0, table(at.query), none_of_queries);
-  const Number of_key = where(at.key < count, table(at.key), none_of_keys);
+  // Outside, queries are of a document before all and keys of one behind all: ranges of whole blocks stay apart, too.
+  const Number of_query = where(at.query < count && at.query >= 0, table(at.query), -1);
+  const Number of_key = where(at.key < count, table(at.key), number_of.size());
   return primitive(Kind::documents, count, of_query == of_key);
 }
 
