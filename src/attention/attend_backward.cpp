@@ -172,6 +172,7 @@ void backward(const AttentionProblem& problem, View output, const float* log_sum
           .key_stride = own.key.row_stride,
           .value = place(gradients.value, sequence.key_begin, shared * value_width),
           .value_stride = gradients.value.row_stride,
+          .direction = directions.of(unit),
           .query_term =
               own.query_terms ? own.query_terms.floats() + head * problem.query.rows + sequence.query_begin : nullptr,
           .key_term =

@@ -2,7 +2,7 @@
 // Elements of tables and parameters: lines that lie along the lanes, and gathers.
 #include "attention/cpu/rule_work.h"
 
-namespace heed::HEED_ISA {
+namespace heed::HEED_ISA::rules {
 
 /// An index as a lookup takes it: rounded down, held to [0, extent), 0 for NaN.
 HEED_INLINE F held(F index, std::int64_t extent) {
@@ -309,4 +309,4 @@ static void add_gradient(const Work& work, const RowGradient& to, const Domain& 
   }
 }
 
-}  // namespace heed::HEED_ISA
+}  // namespace heed::HEED_ISA::rules

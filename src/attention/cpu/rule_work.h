@@ -3,7 +3,7 @@
 #include "attention/cpu/rules.h"
 #include "simd/vector.h"
 
-namespace heed::HEED_ISA {
+namespace heed::HEED_ISA::rules {
 
 using attention::Along;
 using attention::RowCode;
@@ -84,4 +84,4 @@ struct Source {
   }
 };
 
-}  // namespace heed::HEED_ISA
+}  // namespace heed::HEED_ISA::rules

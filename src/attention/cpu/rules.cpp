@@ -8,6 +8,8 @@ namespace heed::HEED_ISA {
 
 namespace {
 
+using namespace rules;
+
 using attention::Program;
 using attention::RowOperation;
 

@@ -1,0 +1,291 @@
+#pragma once
+// The two products of decoding, between few rows of float32 (queries, weights) and keys or values as they lie in a
+// cache: nothing is packed, every element is widened once for all rows.
+#include "attention/cpu/rows.h"
+
+namespace heed::HEED_ISA {
+
+inline constexpr int pair = 2 * lanes;  ///< elements that are widened at once
+
+/// Neighbouring elements: as they come or, of types that are widened so more cheaply, the even ones and the odd ones.
+struct Pair {
+  F first, second;
+};
+HEED_INLINE bool is_split(DType type) { return type == DType::bfloat16 || type == DType::q4; }
+constexpr HEED_INLINE int bits_of(DType type) {
+  return type == DType::float32 ? 32 : type == DType::int8 ? 8 : type == DType::q4 ? 4 : 16;
+}
+template <DType type>
+inline constexpr int pair_bytes = pair * bits_of(type) / 8;
+
+template <int... i>
+HEED_INLINE F evens(F a, F b, std::integer_sequence<int, i...>) {
+  return __builtin_shufflevector(a, b, (2 * i)...);
+}
+template <int... i>
+HEED_INLINE F odds(F a, F b, std::integer_sequence<int, i...>) {
+  return __builtin_shufflevector(a, b, (2 * i + 1)...);
+}
+template <int from, int... i>
+HEED_INLINE F zipped(F a, F b, std::integer_sequence<int, i...>) {
+  return __builtin_shufflevector(a, b, (from + i / 2 + i % 2 * lanes)...);
+}
+using Lanes = std::make_integer_sequence<int, lanes>;
+
+HEED_INLINE Pair split(Pair natural) {
+  return {evens(natural.first, natural.second, Lanes()), odds(natural.first, natural.second, Lanes())};
+}
+HEED_INLINE Pair joined(Pair halves) {
+  return {zipped<0>(halves.first, halves.second, Lanes()), zipped<lanes / 2>(halves.first, halves.second, Lanes())};
+}
+
+typedef std::int8_t Bytes __attribute__((vector_size(lanes)));
+HEED_INLINE I load_bytes(const char* from) {
+  Bytes bytes;
+  __builtin_memcpy(&bytes, from, sizeof bytes);
+  return __builtin_convertvector(bytes, I);
+}
+
+template <DType type>
+HEED_INLINE Pair load_pair(const char* from) {
+  if constexpr (type == DType::float32) {
+    const float* const floats = reinterpret_cast<const float*>(from);
+    return {load(floats), load(floats + lanes)};
+  } else if constexpr (type == DType::bfloat16) {
+    U both;
+    __builtin_memcpy(&both, from, sizeof both);
+    return {as_float(both << 16), as_float(both & 0xffff0000u)};
+  } else if constexpr (type == DType::float16) {
+    const auto* const halves = reinterpret_cast<const std::uint16_t*>(from);
+    return {load_float16(halves), load_float16(halves + lanes)};
+  } else if constexpr (type == DType::int8) {
+    return {__builtin_convertvector(load_bytes(from), F), __builtin_convertvector(load_bytes(from + lanes), F)};
+  } else {
+    const I both = load_bytes(from);
+    return {__builtin_convertvector((both << 28) >> 28, F), __builtin_convertvector(both >> 4, F)};
+  }
+}
+/// The first `count` elements, fewer than a pair; the rest are zero, but that the other half of an int4's byte counts.
+template <DType type>
+HEED_INLINE Pair load_pair(const char* from, int count) {
+  const int low = count < lanes ? count : lanes, high = count - low;
+  if constexpr (type == DType::float32) {
+    const float* const floats = reinterpret_cast<const float*>(from);
+    return {load(floats, low), load(floats + low, high)};
+  } else if constexpr (type == DType::float16) {
+    const auto* const halves = reinterpret_cast<const std::uint16_t*>(from);
+    return {load_float16(halves, low), load_float16(halves + low, high)};
+  } else {
+    char copy[pair * 2] = {};
+    __builtin_memcpy(copy, from, static_cast<std::size_t>((count * bits_of(type) + 7) / 8));
+    return load_pair<type>(copy);
+  }
+}
+
+/// Asks for memory that will be read soon: rows in the order in which they are read, some lines at each step.
+class Stream {
+ public:
+  void begin(const char* const* rows, int count, std::int64_t bytes) {
+    rows_ = rows;
+    left_ = count;
+    bytes_ = bytes;
+    next_stretch();
+  }
+  HEED_INLINE void ask(int lines) {
+    for (int i = 0; i < lines && at_ < end_; ++i) {
+      __builtin_prefetch(at_);
+      at_ += 64;
+      if (at_ >= end_ && left_ > 0) next_stretch();
+    }
+  }
+  bool finished() const { return at_ >= end_; }
+
+ private:
+  void next_stretch() {
+    at_ = end_ = nullptr;
+    if (left_ == 0) return;
+    at_ = *rows_;
+    end_ = at_;
+    for (; left_ > 0 && *rows_ == end_; --left_, ++rows_) end_ += bytes_;
+  }
+
+  const char* const* rows_ = nullptr;
+  const char *at_ = nullptr, *end_ = nullptr;
+  int left_ = 0;
+  std::int64_t bytes_ = 0;
+};
+
+/// Sums of `lanes` vectors, each in its lane.
+HEED_INLINE F totals(F (&sum)[lanes]) {
+  for (int left = lanes; left > 1; left /= 2)
+    for (int i = 0; i < left / 2; ++i)
+      sum[i] = evens(sum[2 * i], sum[2 * i + 1], Lanes()) + odds(sum[2 * i], sum[2 * i + 1], Lanes());
+  return sum[0];
+}
+
+/// scores[row][key] of R rows with lanes / R keys, of which `count` exist.
+template <DType type, int R>
+HEED_INLINE void score_keys(const float* rows, std::int64_t row_stride, const char* const* keys, std::int64_t column,
+                            int width, int count, float* scores, std::int64_t stride) {
+  constexpr int K = lanes / R;
+  const char* key[K];
+  F sum[lanes];
+  HEED_UNROLL
+  for (int k = 0; k < K; ++k) key[k] = keys[k < count ? k : count - 1] + column;
+  HEED_UNROLL
+  for (int i = 0; i < lanes; ++i) sum[i] = zero();
+  const auto add = [&](const Pair(&element)[K]) __attribute__((always_inline)) {
+    HEED_UNROLL
+    for (int r = 0; r < R; ++r) {
+      const F first = load(rows + r * row_stride), second = load(rows + r * row_stride + lanes);
+      HEED_UNROLL
+      for (int k = 0; k < K; ++k) {
+        sum[r * K + k] = fma(element[k].first, first, sum[r * K + k]);
+        sum[r * K + k] = fma(element[k].second, second, sum[r * K + k]);
+      }
+    }
+    rows += pair;
+  };
+  int left = width;
+  for (; left >= pair; left -= pair) {
+    Pair element[K];
+    HEED_UNROLL
+    for (int k = 0; k < K; ++k) {
+      element[k] = load_pair<type>(key[k]);
+      key[k] += pair_bytes<type>;
+    }
+    add(element);
+  }
+  if (left > 0) {
+    Pair element[K];
+    for (int k = 0; k < K; ++k) element[k] = load_pair<type>(key[k], left);
+    add(element);
+  }
+  float all[lanes];
+  store(all, totals(sum));
+  HEED_UNROLL
+  for (int r = 0; r < R; ++r) __builtin_memcpy(scores + r * stride, all + r * K, K * sizeof(float));
+}
+
+/// sums[row][columns of N pairs] += Σ weights[row][key] · values[key].
+template <DType type, int R, int N, bool whole>
+HEED_INLINE void sum_values(const float* weights, std::int64_t stride, const char* const* values, std::int64_t column,
+                            int width, int count, float* sums, std::int64_t sums_stride) {
+  F sum[R][2 * N];
+  HEED_UNROLL
+  for (int r = 0; r < R; ++r) {
+    HEED_UNROLL
+    for (int n = 0; n < 2 * N; ++n) sum[r][n] = load(sums + r * sums_stride + n * lanes);
+  }
+  for (int key = 0; key < count; ++key) {
+    const char* const value = values[key] + column;
+    F factor[R];
+    HEED_UNROLL
+    for (int r = 0; r < R; ++r) factor[r] = set1(weights[r * stride + key]);
+    HEED_UNROLL
+    for (int n = 0; n < N; ++n) {
+      const Pair element = whole ? load_pair<type>(value + n * pair_bytes<type>) : load_pair<type>(value + n * pair_bytes<type>, width);
+      HEED_UNROLL
+      for (int r = 0; r < R; ++r) {
+        sum[r][2 * n] = fma(factor[r], element.first, sum[r][2 * n]);
+        sum[r][2 * n + 1] = fma(factor[r], element.second, sum[r][2 * n + 1]);
+      }
+    }
+  }
+  HEED_UNROLL
+  for (int r = 0; r < R; ++r) {
+    HEED_UNROLL
+    for (int n = 0; n < 2 * N; ++n) store(sums + r * sums_stride + n * lanes, sum[r][n]);
+  }
+}
+
+/// What one key-value head's rows have to do with some keys.
+struct Rowwise {
+  float* rows;              ///< queries, or sums
+  std::int64_t row_stride;  ///< padded to whole pairs
+  int count;                ///< rows
+  float* scores;            ///< or weights, of the first key
+  std::int64_t stride;
+  std::int64_t column;  ///< of the head in keys or values, in bytes
+  int width;
+};
+
+using Product = void (*)(const Rowwise&, const char* const* keys, int count, Stream& stream);
+
+template <DType type>
+static void score_rows(const Rowwise& to, const char* const* keys, int count, Stream& stream) {
+  const int lines = static_cast<int>((to.width * bits_of(type) / 8 * lanes + 63) / 64);
+  for (int row = 0; row < to.count;) {
+    const int left = to.count - row, taken = left >= 4 ? 4 : left >= 2 ? 2 : 1, step = lanes / taken;
+    for (int key = 0; key < count; key += step) {
+      if (row == 0) stream.ask(lines / taken);
+      const float* const query = to.rows + row * to.row_stride;
+      float* const scores = to.scores + row * to.stride + key;
+      switch (taken) {
+        case 4:
+          score_keys<type, 4>(query, to.row_stride, keys + key, to.column, to.width, count - key, scores, to.stride);
+          break;
+        case 2:
+          score_keys<type, 2>(query, to.row_stride, keys + key, to.column, to.width, count - key, scores, to.stride);
+          break;
+        default:
+          score_keys<type, 1>(query, to.row_stride, keys + key, to.column, to.width, count - key, scores, to.stride);
+      }
+    }
+    row += taken;
+  }
+}
+
+#if defined(HEED_AVX512)
+inline constexpr int pairs_at_once = 2;
+#else
+inline constexpr int pairs_at_once = 1;
+#endif
+
+template <DType type, int R>
+static void sum_columns(const Rowwise& to, int row, const char* const* values, int count, Stream& stream) {
+  constexpr std::int64_t bits = bits_of(type);
+  for (int column = 0; column < to.width;) {
+    const float* const weights = to.scores + row * to.stride;
+    float* const sums = to.rows + row * to.row_stride + column;
+    const std::int64_t at = to.column + column * bits / 8;
+    const int left = to.width - column;
+    if (row == 0) stream.ask(static_cast<int>((smaller(left, pairs_at_once * pair) * bits / 8 * count + 63) / 64));
+    if (left >= pairs_at_once * pair) {
+      sum_values<type, R, pairs_at_once, true>(weights, to.stride, values, at, 0, count, sums, to.row_stride);
+      column += pairs_at_once * pair;
+    } else if (left >= pair) {
+      sum_values<type, R, 1, true>(weights, to.stride, values, at, 0, count, sums, to.row_stride);
+      column += pair;
+    } else {
+      sum_values<type, R, 1, false>(weights, to.stride, values, at, left, count, sums, to.row_stride);
+      column += pair;
+    }
+  }
+}
+
+template <DType type>
+static void sum_rows(const Rowwise& to, const char* const* values, int count, Stream& stream) {
+  for (int row = 0; row < to.count;) {
+    const int left = to.count - row;
+    if (left >= 4) {
+      sum_columns<type, 4>(to, row, values, count, stream);
+      row += 4;
+    } else if (left >= 2) {
+      sum_columns<type, 2>(to, row, values, count, stream);
+      row += 2;
+    } else {
+      sum_columns<type, 1>(to, row, values, count, stream);
+      row += 1;
+    }
+  }
+}
+
+#define HEED_PRODUCT_OF(product, type)            \
+  ((type) == DType::float32    ? product<DType::float32>  \
+   : (type) == DType::bfloat16 ? product<DType::bfloat16> \
+   : (type) == DType::float16  ? product<DType::float16>  \
+   : (type) == DType::int8     ? product<DType::int8>     \
+                               : product<DType::q4>)
+
+}  // namespace heed::HEED_ISA
