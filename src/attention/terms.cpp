@@ -55,13 +55,6 @@ Terms::Terms(std::vector<FormulaPointer> roots) : formulas_(std::move(roots)) {
     return by_address[formula] = index;
   };
   for (const FormulaPointer& root : formulas_) roots_.push_back(visit(root.get()));
-  index_.assign(by_address.begin(), by_address.end());
-  std::sort(index_.begin(), index_.end());
-}
-
-int Terms::index_of(const Formula* formula) const {
-  const auto place = std::lower_bound(index_.begin(), index_.end(), std::pair(formula, -1));
-  return place == index_.end() || place->first != formula ? -1 : place->second;
 }
 
 namespace {

@@ -32,8 +32,6 @@ class Terms {
   const std::vector<Term>& all() const { return terms_; }
   /// The index of a root's term, by its number.
   int root(std::size_t number) const { return roots_[number]; }
-  /// The index of a formula that is a root or below one.
-  int index_of(const detail::Formula* formula) const;
 
   /// The first root in double; conditions are 0 or 1.
   double value(const Point& point, const std::vector<Tensor>& parameters = {}) const;
@@ -51,7 +49,6 @@ class Terms {
   std::vector<detail::FormulaPointer> formulas_;  // keeps the terms alive
   std::vector<Term> terms_;
   std::vector<int> roots_;
-  std::vector<std::pair<const detail::Formula*, int>> index_;  // by address
 };
 
 }  // namespace heed::attention
