@@ -30,10 +30,11 @@ TEST(LinearAttentionReference, GradientsEqualFiniteDifferences) {
                                        {"beta", &reference::Inputs::beta},
                                        {"initial states", &reference::Inputs::initial_states}}) {
       reference::Inputs moved = in;
-      const std::vector<double> expected = test::differences(in.*member, [&](const std::vector<double>& x) {
-        moved.*member = x;
-        return loss(sample, moved);
-      });
+      const std::vector<double> expected =
+          test::differences(in.*member, [&, member = member](const std::vector<double>& x) {
+            moved.*member = x;
+            return loss(sample, moved);
+          });
       ASSERT_EQ(expected.size(), (gradients.*member).size()) << name;
       for (std::size_t i = 0; i < expected.size(); ++i)
         EXPECT_NEAR((gradients.*member)[i], expected[i], 1e-9) << name << " " << i;

@@ -87,6 +87,39 @@ TEST(Rotate, BackwardTurnsBack) {
   }
 }
 
+TEST(RotateBy, TurnsByTheAnglesOfEachRowsPosition) {
+  ThreadPool pool(2);
+  std::mt19937 random(3);
+  const std::vector<std::int32_t> rows = {3, 0, 3, 1};
+  for (Rotary rotary : shapes())
+    for (const float direction : {1.0f, -1.0f}) {
+      rotary.direction = direction;
+      const std::int64_t pairs = rotary.rotated / 2;
+      // Any numbers do, cosines and sines or not.
+      Matrix cosines(4, pairs, random), sines(4, pairs, random);
+      Matrix x(static_cast<std::int64_t>(rows.size()), rotary.heads * rotary.head_width, random),
+          y(x.rows(), x.width());
+      test::on_every_instruction_set([&] {
+        rotate_by(x.view(), rows.data(), cosines.view(), sines.view(), rotary, y.view(), pool);
+        const auto expected = [&](std::int64_t i, std::int64_t j) {
+          const std::int64_t head = j / rotary.head_width * rotary.head_width, at = j - head;
+          if (at >= rotary.rotated) return x.at(i, j);
+          const bool second = rotary.interleaved ? at % 2 == 1 : at >= pairs;
+          const std::int64_t pair = rotary.interleaved ? at / 2 : at % pairs;
+          const std::int64_t other = rotary.interleaved ? j + (second ? -1 : 1) : j + (second ? -pairs : pairs);
+          const std::int64_t row = rows[static_cast<std::size_t>(i)];
+          const double sine = static_cast<double>(direction) * sines.at(row, pair);
+          return x.at(i, j) * cosines.at(row, pair) + (second ? 1.0 : -1.0) * x.at(i, other) * sine;
+        };
+        test::expect_matrix(
+            y, expected, [&](std::int64_t, std::int64_t) { return 20.0; }, 4.0);
+        Matrix in_place = x;
+        rotate_by(in_place.view(), rows.data(), cosines.view(), sines.view(), rotary, in_place.view(), pool);
+        EXPECT_TRUE(in_place.same_bits(y));
+      });
+    }
+}
+
 TEST(Rotate, NoRowsAreNoWork) {
   ThreadPool pool(2);
   Matrix x(0, 8);
