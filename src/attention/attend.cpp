@@ -4,6 +4,7 @@
 
 #include "attention/call.h"
 #include "attention/cpu/scratch.h"
+#include "attention/decode.h"
 #include "attention/problem.h"
 #include "attention/workspace.h"
 
@@ -45,7 +46,7 @@ std::vector<Piece> forward_pieces(const AttentionProblem& problem) {
   const int most = forward_queries(problem);
   std::vector<Piece> pieces;
   for (std::size_t s = 0; s < problem.sequences.size(); ++s)
-    for (int head = 0; head < problem.heads; ++head)
+    for (int head = 0; head < problem.heads && !is_decoded(problem, problem.sequences[s]); ++head)
       for (std::int64_t begin = 0; begin < problem.sequences[s].query_count; begin += most)
         pieces.push_back(
             {s, head, begin, static_cast<int>(std::min<std::int64_t>(most, problem.sequences[s].query_count - begin))});
@@ -59,6 +60,7 @@ void forward(const AttentionProblem& problem, View output, float* log_sum_exp, T
   check_forward(problem, output);
   const Operands operands(problem, pool);
   const Call call(problem, operands, output, log_sum_exp, false, set);
+  decode(problem, call, pool, set);
   const bool whole = needs_whole_rows(problem);
   const std::vector<Piece> pieces = forward_pieces(problem);
   const std::int64_t width = operands.width() + problem.value_width;
@@ -75,7 +77,14 @@ void forward(const AttentionProblem& problem, View output, float* log_sum_exp, T
                                        : forward_scratch(operands.width(), problem.value_width, piece.count)) +
                                 call.rule_scratch());
       const Head head = call.head(piece.sequence, piece.head, workspace.floats());
-      (whole ? whole_rows_kernels[set].attend : forward_kernels[set].block)(head, piece.begin, piece.count);
+      if (whole) {
+        whole_rows_kernels[set].attend(head, piece.begin, piece.count);
+        continue;
+      }
+      Ahead ahead;
+      if (const auto next = static_cast<std::size_t>(p) + 1; next < pieces.size())
+        add_rows(ahead, call.head(pieces[next].sequence, pieces[next].head, nullptr), pieces[next].begin);
+      forward_kernels[set].block(head, piece.begin, piece.count, ahead);
     }
   });
 }

@@ -149,55 +149,77 @@ void backward(const AttentionProblem& problem, View output, const float* log_sum
     const Piece& piece = plan.steps[static_cast<std::size_t>(i)].piece;
     return piece.count * (problem.sequences[piece.sequence].key_count + 16) * (width + value_width) * 5 / 2;
   });
+  const auto place = [](const View& view, std::int64_t row, std::int64_t column) {
+    return view.data ? static_cast<float*>(Call::place(view, row, column)) : nullptr;
+  };
+  /// Where the gradients of step `s` go.
+  const auto gradients_of = [&](std::int64_t s) {
+    const Plan::Step& step = plan.steps[static_cast<std::size_t>(s)];
+    const AttentionSequence& sequence = problem.sequences[step.piece.sequence];
+    const std::int64_t head = step.piece.head, shared = head / group, rows = problem.query.rows;
+    const auto index = static_cast<std::int64_t>(step.piece.sequence);
+    const std::int64_t unit = index * heads + head;
+    const std::int64_t* const strides = problem.bias.strides;
+    HeadGradients to;
+    to.doutput = place(doutput, sequence.query_begin, head * value_width);
+    to.doutput_stride = doutput.row_stride;
+    to.query = place(own.query, sequence.query_begin, head * width);
+    to.query_stride = own.query.row_stride;
+    to.add_query = own.add_query;
+    to.key = place(own.key, sequence.key_begin, shared * width);
+    to.key_stride = own.key.row_stride;
+    to.value = place(gradients.value, sequence.key_begin, shared * value_width);
+    to.value_stride = gradients.value.row_stride;
+    to.direction = directions.of(unit);
+    if (own.query_terms) to.query_term = own.query_terms.floats() + head * rows + sequence.query_begin;
+    if (own.key_terms) to.key_term = own.key_terms.floats() + head * own.key_terms.width() + sequence.key_begin;
+    to.slope = slopes.of(unit);
+    to.relative = relative.of(unit);
+    if (gradients.bias) to.bias = gradients.bias + index * strides[0] + head * strides[1];
+    if (products) to.product = products.floats() + head * rows + sequence.query_begin;
+    if (step.before >= 0) to.before = &finished[static_cast<std::size_t>(step.before) * line];
+    to.finished = &finished[static_cast<std::size_t>(s) * line];
+    to.wait = wait_a_little;
+    to.serial = plan.serial;
+    return to;
+  };
+  const auto ahead_of = [&](std::int64_t s) {
+    Ahead ahead;
+    if (s >= count) return ahead;
+    const Piece& piece = plan.steps[static_cast<std::size_t>(s)].piece;
+    const Head head = call.head(piece.sequence, piece.head, nullptr);
+    const HeadGradients to = gradients_of(s);
+    add_rows(ahead, head, piece.begin);
+    const auto add = [&](const float* data, std::int64_t row, std::int64_t stride, std::int64_t columns,
+                         std::int64_t rows) {
+      constexpr std::int64_t bytes = sizeof(float);
+      if (data) ahead.add(data + row * stride, stride * bytes, columns * bytes, rows);
+    };
+    add(to.doutput, piece.begin, to.doutput_stride, value_width, piece.count);
+    add(to.query, piece.begin, to.query_stride, width, piece.count);
+    add(to.key, 0, to.key_stride, width, head.keys);
+    add(to.value, 0, to.value_stride, value_width, head.keys);
+    return ahead;
+  };
   pool.parallel_for(static_cast<std::int64_t>(shares.size()), [&](std::int64_t i) {
     std::vector<float*> of_parameters(parameters.size());
     for (std::int64_t s = shares[static_cast<std::size_t>(i)].begin; s < shares[static_cast<std::size_t>(i)].end; ++s) {
-      const Plan::Step& step = plan.steps[static_cast<std::size_t>(s)];
-      const Piece& piece = step.piece;
-      const AttentionSequence& sequence = problem.sequences[piece.sequence];
-      const std::int64_t head = piece.head, shared = head / group;
-      const std::int64_t unit = static_cast<std::int64_t>(piece.sequence) * heads + head;
-      const auto place = [](const View& view, std::int64_t row, std::int64_t column) {
-        return view.data ? static_cast<float*>(Call::place(view, row, column)) : nullptr;
-      };
-      for (std::size_t p = 0; p < parameters.size(); ++p) of_parameters[p] = parameters[p].of(unit);
-      const AttentionBias& bias = problem.bias;
-      float* const product = products ? products.floats() + head * problem.query.rows + sequence.query_begin : nullptr;
-      HeadGradients to{
-          .doutput = place(doutput, sequence.query_begin, head * value_width),
-          .doutput_stride = doutput.row_stride,
-          .query = place(own.query, sequence.query_begin, head * width),
-          .query_stride = own.query.row_stride,
-          .key = place(own.key, sequence.key_begin, shared * width),
-          .key_stride = own.key.row_stride,
-          .value = place(gradients.value, sequence.key_begin, shared * value_width),
-          .value_stride = gradients.value.row_stride,
-          .direction = directions.of(unit),
-          .query_term =
-              own.query_terms ? own.query_terms.floats() + head * problem.query.rows + sequence.query_begin : nullptr,
-          .key_term =
-              own.key_terms ? own.key_terms.floats() + head * own.key_terms.width() + sequence.key_begin : nullptr,
-          .slope = slopes.of(unit),
-          .relative = relative.of(unit),
-          .bias = gradients.bias ? gradients.bias + static_cast<std::int64_t>(piece.sequence) * bias.strides[0] +
-                                       head * bias.strides[1]
-                                 : nullptr,
-          .parameters = parameters.empty() ? nullptr : of_parameters.data(),
-          .product = product,
-          .before = step.before < 0 ? nullptr : &finished[static_cast<std::size_t>(step.before) * line],
-          .finished = &finished[static_cast<std::size_t>(s) * line],
-          .wait = wait_a_little,
-          .serial = plan.serial,
-          .add_query = own.add_query};
+      const Piece& piece = plan.steps[static_cast<std::size_t>(s)].piece;
+      HeadGradients to = gradients_of(s);
+      for (std::size_t p = 0; p < parameters.size(); ++p)
+        of_parameters[p] = parameters[p].of(static_cast<std::int64_t>(piece.sequence) * heads + piece.head);
+      if (!parameters.empty()) to.parameters = of_parameters.data();
       const Workspace workspace(backward_scratch(operands.width(), problem.value_width, piece.count) +
                                 call.rule_scratch());
-      const Head one = call.head(piece.sequence, piece.head, workspace.floats());
+      const Head head = call.head(piece.sequence, piece.head, workspace.floats());
       if (problem.spec.normaliser > Normaliser::sigmoid) {
+        float* const product =
+            products.floats() + piece.head * problem.query.rows + problem.sequences[piece.sequence].query_begin;
         to.product = nullptr;
-        backward_kernels[set].average(one, to, piece.begin, piece.count, product);
+        backward_kernels[set].average(head, to, piece.begin, piece.count, product);
         to.product = product;
       }
-      backward_kernels[set].block(one, to, piece.begin, piece.count);
+      backward_kernels[set].block(head, to, piece.begin, piece.count, ahead_of(s + 1));
     }
   });
   if (gradients.direction) directions.add_to(gradients.direction, heads);

@@ -93,4 +93,20 @@ Head Call::head(std::size_t index, int number, float* scratch) const {
   return head;
 }
 
+void add_rows(Ahead& ahead, const Head& head, std::int64_t begin) {
+  const auto add = [&](const void* data, DType dtype, std::int64_t first, std::int64_t stride, std::int64_t column,
+                       std::int64_t width, std::int64_t rows) {
+    if (is_quantised(dtype)) return;
+    const std::int64_t bytes = size_of(dtype);
+    ahead.add(static_cast<const char*>(data) + (first * stride + column) * bytes, stride * bytes, width * bytes, rows);
+  };
+  const std::int64_t queries = head.queries - begin;
+  add(head.query, head.query_type, begin, head.query_stride, 0, head.width, queries);
+  add(head.output, head.output_type, begin, head.output_stride, 0, head.value_width, queries);
+  if (head.span_count == 0) return;
+  const KeyValueSpan& span = head.spans[0];
+  add(span.key, head.key_type, 0, head.key_stride, head.key_column, head.width, span.count);
+  add(span.value, head.value_type, 0, head.value_stride, head.value_column, head.value_width, span.count);
+}
+
 }  // namespace heed::attention

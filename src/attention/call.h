@@ -34,6 +34,9 @@ class Call {
   const RuleKernels* kernels_;
 };
 
+/// Adds to `ahead` what every piece reads of a head: queries from `begin` on, keys and values, and where it writes.
+void add_rows(Ahead& ahead, const Head& head, std::int64_t begin);
+
 /// Consecutive units of work that one thread does together.
 struct Share {
   std::int64_t begin, end;

@@ -20,8 +20,13 @@ using attention::query_block;
 template <class Units>
 class Piece {
  public:
-  Piece(const Head& head, const HeadGradients& gradients, std::int64_t begin, int count)
-      : head_(head), to_(gradients), begin_(begin), count_(count), stride_(padded(count)) {
+  Piece(const Head& head, const HeadGradients& gradients, std::int64_t begin, int count, const attention::Ahead& ahead)
+      : head_(head),
+        to_(gradients),
+        begin_(begin),
+        count_(count),
+        stride_(padded(count)),
+        ahead_(ahead, (head.keys + group_rows - 1) / group_rows) {
     attention::Scratch scratch(head.scratch);
     const std::int64_t panel_columns = (count + panel_width - 1) / panel_width * panel_width;
     query_panels_ = scratch.take(panel_columns * padded(units_of<Units>(head.width)));
@@ -217,6 +222,7 @@ class Piece {
     adjust(strip, sight, runs, row, scores_, derivative_, adjust_);
     for (int i = 0; i < runs.count; ++i) weigh_run(strip, runs.run[i], dscores);
     if (averages_) return;
+    ahead_.some();
     extra_gradients(strip, runs, dscores);
     finish(strip, runs, row, dscores);
     if (head_.direction) additive_backward(strip, runs, dscores);
@@ -459,30 +465,33 @@ class Piece {
       *log_sum_, *product_, *line_;
   AdjustScratch adjust_;
   Panel query_rows_{}, doutput_rows_{};
+  Fetch ahead_;
   Form form_ = Form::plain;
   bool averages_ = false;
   Range rows_seen_[Sight::most_side];
 };
 
 template <class Function>
-void with_piece(const Head& head, const HeadGradients& gradients, std::int64_t begin, int count, Function f) {
+void with_piece(const Head& head, const HeadGradients& gradients, std::int64_t begin, int count,
+                const attention::Ahead& ahead, Function f) {
 #if defined(HEED_ISA_IS_avx512_bf16)
   if (!head.direction && head.query_type == DType::bfloat16 && head.key_type == DType::bfloat16 &&
       head.value_type == DType::bfloat16) {
-    Piece<BFloat16Units> piece(head, gradients, begin, count);
+    Piece<BFloat16Units> piece(head, gradients, begin, count, ahead);
     return f(piece);
   }
 #endif
-  Piece<Float32Units> piece(head, gradients, begin, count);
+  Piece<Float32Units> piece(head, gradients, begin, count, ahead);
   f(piece);
 }
 
-void backward(const Head& head, const HeadGradients& gradients, std::int64_t begin, int count) {
-  with_piece(head, gradients, begin, count, [](auto& piece) { piece.run(); });
+void backward(const Head& head, const HeadGradients& gradients, std::int64_t begin, int count,
+              const attention::Ahead& ahead) {
+  with_piece(head, gradients, begin, count, ahead, [](auto& piece) { piece.run(); });
 }
 
 void average(const Head& head, const HeadGradients& gradients, std::int64_t begin, int count, float* product) {
-  with_piece(head, gradients, begin, count, [&](auto& piece) { piece.average(product); });
+  with_piece(head, gradients, begin, count, {}, [&](auto& piece) { piece.average(product); });
 }
 
 }  // namespace

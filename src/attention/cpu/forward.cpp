@@ -17,12 +17,13 @@ struct Group {
 template <class Units>
 class Piece {
  public:
-  Piece(const Head& head, std::int64_t begin, int count, attention::Scratch scratch)
+  Piece(const Head& head, std::int64_t begin, int count, const attention::Ahead& ahead, attention::Scratch scratch)
       : head_(head),
         begin_(begin),
         count_(count),
         sums_stride_(padded(head.value_width)),
-        chunk_(head, begin, count, scratch) {
+        chunk_(head, begin, count, scratch),
+        ahead_(ahead, (count + group_rows - 1) / group_rows) {
     scores_ = scratch.take(group_rows * key_chunk);
     weights_ = Units::elements == 1 ? scores_ : scratch.take(group_rows * key_chunk / 2);
     sums_ = scratch.take(count * sums_stride_);
@@ -62,6 +63,7 @@ class Piece {
       if (runs.count == 0 && !first_) continue;
       chunk_.score(row, group.rows, sight, runs, scores_, key_chunk);
       weigh(group, runs, at);
+      ahead_.some();
       sum_up(group, runs, values);
     }
     first_ = false;
@@ -201,17 +203,18 @@ class Piece {
   int count_;
   std::int64_t sums_stride_;
   KeyChunk<Units> chunk_;
+  Fetch ahead_;
   float *scores_, *weights_, *sums_, *maximum_, *sum_;
   bool first_ = true;
 };
 
-void forward(const Head& head, std::int64_t begin, int count) {
+void forward(const Head& head, std::int64_t begin, int count, const attention::Ahead& ahead) {
 #if defined(HEED_ISA_IS_avx512_bf16)
   if (!head.direction && head.query_type == DType::bfloat16 && head.key_type == DType::bfloat16 &&
       head.value_type == DType::bfloat16)
-    return Piece<BFloat16Units>(head, begin, count, attention::Scratch(head.scratch)).run();
+    return Piece<BFloat16Units>(head, begin, count, ahead, attention::Scratch(head.scratch)).run();
 #endif
-  Piece<Float32Units>(head, begin, count, attention::Scratch(head.scratch)).run();
+  Piece<Float32Units>(head, begin, count, ahead, attention::Scratch(head.scratch)).run();
 }
 
 }  // namespace

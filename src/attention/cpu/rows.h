@@ -34,7 +34,31 @@ HEED_INLINE void ask_for(const char* row, std::int64_t bytes) {
 HEED_INLINE void ask_for(const Rows& rows, int row) {
   if (row < rows.count) ask_for(rows.row[row], rows.width * bytes_of(rows.type));
 }
-inline constexpr int ahead = 32;  ///< rows
+inline constexpr int rows_ahead = 32;
+
+/// Asks for the rows of the next piece, some with each of `calls` calls.
+class Fetch {
+ public:
+  Fetch(const attention::Ahead& ahead, std::int64_t calls) : ahead_(ahead) {
+    std::int64_t rows = 0;
+    for (int i = 0; i < ahead.parts; ++i) rows += ahead.part[i].rows;
+    each_ = (rows + calls - 1) / (calls > 0 ? calls : 1);
+  }
+  HEED_INLINE void some() {
+    for (std::int64_t left = each_; left > 0 && part_ < ahead_.parts;) {
+      const attention::Ahead::Part& part = ahead_.part[part_];
+      for (; left > 0 && row_ < part.rows; --left, ++row_) ask_for(part.data + row_ * part.stride, part.bytes);
+      if (row_ < part.rows) return;
+      row_ = 0;
+      ++part_;
+    }
+  }
+
+ private:
+  const attention::Ahead& ahead_;
+  std::int64_t each_, row_ = 0;
+  int part_ = 0;
+};
 
 /// panels[row / 64][unit of the width][row % 64]: the rows become columns, those missing in the last panel zero.
 /// `later` are rows that come after these.
@@ -44,7 +68,7 @@ static void pack_columns(const Rows& rows, const Rows& later, float* panels) {
   for (int top = 0; top < rows.count; top += lanes) {
     float* const panel = panels + top / panel_width * panel_width * units + top % panel_width;
     for (int i = top; i < top + lanes; ++i) {
-      ask_for(rows, i + ahead);
+      ask_for(rows, i + rows_ahead);
       ask_for(later, i);
     }
     for (int left = 0; left < units; left += lanes) {

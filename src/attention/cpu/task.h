@@ -16,8 +16,6 @@ inline constexpr int query_task = 480;    ///< most queries that one piece of th
 inline constexpr int query_block = 512;   ///< most queries that one piece of the backward takes
 inline constexpr int whole_rows = 48;     ///< queries whose scores are kept whole
 inline constexpr int key_block = 96;      ///< keys whose scores the backward keeps: whole groups, and pairs
-inline constexpr int decode_block = 512;  ///< keys of one piece of a decoding step
-inline constexpr int most_decode_queries = 4;
 
 /// One head of one sequence. Pointers to rows are at the sequence's first row and at the head's first column; strides
 /// are in elements.
@@ -101,9 +99,25 @@ struct HeadGradients {
   bool add_query = false;  ///< otherwise the query's gradient is written
 };
 
+/// Rows that the next piece begins with: asked for while this one computes, since they lie far apart in short runs,
+/// which no processor foresees.
+struct Ahead {
+  static constexpr int most = 8, most_rows = 64;
+  struct Part {
+    const char* data;
+    std::int64_t stride, bytes, rows;  ///< strides and widths in bytes
+  };
+  int parts = 0;
+  Part part[most];
+
+  void add(const void* data, std::int64_t stride, std::int64_t bytes, std::int64_t rows) {
+    if (data) part[parts++] = {static_cast<const char*>(data), stride, bytes, rows < most_rows ? rows : most_rows};
+  }
+};
+
 struct Forward {
   /// Output and log-sum-exp of queries [begin, begin + count), count ≤ query_task.
-  void (*block)(const Head& head, std::int64_t begin, int count);
+  void (*block)(const Head& head, std::int64_t begin, int count, const Ahead& ahead);
 };
 
 /// For normalisers that need a query's scores whole, and for looking at weights.
@@ -116,18 +130,9 @@ struct WholeRows {
 
 struct Backward {
   /// Gradients from queries [begin, begin + count), count ≤ query_block.
-  void (*block)(const Head& head, const HeadGradients& gradients, std::int64_t begin, int count);
+  void (*block)(const Head& head, const HeadGradients& gradients, std::int64_t begin, int count, const Ahead& ahead);
   /// What normalisers that are not softmax subtract from the gradient of each weight: product[query].
   void (*average)(const Head& head, const HeadGradients& gradients, std::int64_t begin, int count, float* product);
-};
-
-/// For few queries a sequence.
-struct Decode {
-  /// The partial softmax of `query` over keys [begin, end), at most decode_block. partial: maximum (base 2), sum, then
-  /// value_width sums of weighted values, not yet divided.
-  void (*piece)(const Head& head, std::int64_t query, std::int64_t begin, std::int64_t end, float* partial);
-  /// Joins `count` partial results, `stride` floats apart, in order, into the output and log-sum-exp of `query`.
-  void (*join)(const Head& head, std::int64_t query, const float* partial, int count, std::int64_t stride);
 };
 
 constexpr std::int64_t padded(std::int64_t width) { return (width + 15) / 16 * 16; }
