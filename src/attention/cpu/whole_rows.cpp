@@ -111,7 +111,7 @@ class WholeRows {
         nan = select(score != score, score, nan);
       }
       const float invalid = reduce_add(nan), maximum = reduce_max(most);
-      float statistic = invalid != invalid ? invalid : -infinity;
+      float statistic = invalid != invalid ? invalid : infinity;  // of a query that sees no key: nothing is above it
       if (head_.normaliser == Normaliser::sigmoid || head_.normaliser <= Normaliser::softmax_sink)
         statistic = separate(scores, maximum);
       else if (maximum != -infinity && invalid == 0.0f)
