@@ -23,6 +23,20 @@ void expect_measures(const Json& line, const std::string& rate) {
   EXPECT_EQ(line.at("threads"), 1) << line;
 }
 
+TEST(Bench, MeasuresWhatTheMachineCanDo) {
+  const Workplace here;
+  std::vector<std::string> measured;
+  for (const Json& line : lines_of(here.heed("bench limits --quick --json --threads 1"))) {
+    const std::string name = line.at("case");
+    expect_measures(line, name == "multiply_adds" ? "gflops" : "gigabytes_per_second");
+    EXPECT_LE(line.at("limit_share").get<double>(), 1.0) << line;
+    measured.push_back(name + " " + line.at("dtype").get<std::string>());
+  }
+  EXPECT_EQ(measured,
+            (std::vector<std::string>{"multiply_adds float32", "multiply_adds bfloat16", "multiply_adds int8",
+                                      "read_l1 float32", "read_l2 float32", "read_l3 float32", "read_memory float32"}));
+}
+
 TEST(Bench, MeasuresAttentionOfTheLengthsAndTypesAskedFor) {
   const Workplace here;
   const auto lines = lines_of(here.heed(
