@@ -44,6 +44,7 @@ struct Plan {
     Piece piece;
     std::size_t chain;
     std::ptrdiff_t before;  ///< the step before in the chain, or −1
+    bool first;             ///< of its keys
   };
   std::vector<Step> steps;
   bool serial = false;
@@ -66,7 +67,8 @@ struct Plan {
           const std::int64_t count = std::min<std::int64_t>(query_block, problem.sequences[s].query_count - begin);
           const std::size_t chain =
               (across_sequences ? 0 : s) * key_heads + (across_heads ? 0 : static_cast<std::size_t>(head / group));
-          steps.push_back({{s, head, begin, static_cast<int>(count)}, chain, last[chain]});
+          const bool first = begin == 0 && head % group == 0;
+          steps.push_back({{s, head, begin, static_cast<int>(count)}, chain, last[chain], first});
           last[chain] = static_cast<std::ptrdiff_t>(steps.size()) - 1;
         }
   }
@@ -123,13 +125,16 @@ void backward(const AttentionProblem& problem, View output, const float* log_sum
   const std::int64_t value_width = problem.value_width, table = 2 * problem.relative_reach + 1;
   const auto sequences = static_cast<std::int64_t>(problem.sequences.size());
 
-  pool.parallel_for(sequences * problem.key_value_heads, [&](std::int64_t unit) {
-    const AttentionSequence& sequence = problem.sequences[static_cast<std::size_t>(unit / problem.key_value_heads)];
-    const std::int64_t head = unit % problem.key_value_heads;
+  /// Gradients of keys and values that are not added to begin at zero, just before they are first written.
+  const auto clear_keys = [&](std::size_t index, std::int64_t head) {
+    const AttentionSequence& sequence = problem.sequences[index];
     if (!own.add_key) clear(own.key, sequence.key_begin, sequence.key_count, head * width, width);
     if (!gradients.accumulate_value)
       clear(gradients.value, sequence.key_begin, sequence.key_count, head * value_width, value_width);
-  });
+  };
+  for (std::size_t i = 0; i < problem.sequences.size(); ++i)
+    for (std::int64_t head = 0; head < problem.key_value_heads && problem.sequences[i].query_count == 0; ++head)
+      clear_keys(i, head);
 
   // What the gradient of each weight is held against; softmax finds it in the output.
   Tensor products;
@@ -205,6 +210,7 @@ void backward(const AttentionProblem& problem, View output, const float* log_sum
     std::vector<float*> of_parameters(parameters.size());
     for (std::int64_t s = shares[static_cast<std::size_t>(i)].begin; s < shares[static_cast<std::size_t>(i)].end; ++s) {
       const Piece& piece = plan.steps[static_cast<std::size_t>(s)].piece;
+      if (plan.steps[static_cast<std::size_t>(s)].first) clear_keys(piece.sequence, piece.head / group);
       HeadGradients to = gradients_of(s);
       for (std::size_t p = 0; p < parameters.size(); ++p)
         of_parameters[p] = parameters[p].of(static_cast<std::int64_t>(piece.sequence) * heads + piece.head);

@@ -94,7 +94,7 @@ class KeyChunk {
     return static_cast<const char*>(head_.query) + (begin_ + row) * head_.query_stride * bytes_of(head_.query_type);
   }
   void ask_for_query(int row) const {
-    if (row < count_) ask_for(query(row), head_.width * bytes_of(head_.query_type));
+    if (row < count_ && count_ > attention::Ahead::most_rows) ask_for(query(row), head_.width * bytes_of(head_.query_type));
   }
 
   template <class Function>

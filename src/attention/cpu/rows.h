@@ -67,10 +67,11 @@ static void pack_columns(const Rows& rows, const Rows& later, float* panels) {
   const int units = units_of<Units>(rows.width);
   for (int top = 0; top < rows.count; top += lanes) {
     float* const panel = panels + top / panel_width * panel_width * units + top % panel_width;
-    for (int i = top; i < top + lanes; ++i) {
-      ask_for(rows, i + rows_ahead);
-      ask_for(later, i);
-    }
+    if (rows.count > attention::Ahead::most_rows)  // fewer have been asked for with the piece before
+      for (int i = top; i < top + lanes; ++i) {
+        ask_for(rows, i + rows_ahead);
+        ask_for(later, i);
+      }
     for (int left = 0; left < units; left += lanes) {
       F block[lanes];
       for (int i = 0; i < lanes; ++i)
