@@ -65,6 +65,14 @@ struct AttentionSequence {
   std::vector<KeyValueSpan> spans;  ///< together key_count rows; the backward takes one span
 };
 
+/// Keys and values with which several sequences begin: read once for all of them where they are decoded. Those of each
+/// sequence's own spans stand behind: key position `count` is the first of them, and key_count counts them alone.
+struct SharedPrefix {
+  std::vector<KeyValueSpan> spans;  ///< together `count` rows
+  std::int64_t count = 0;
+  std::vector<std::size_t> sequences;  ///< which begin with it; each with one prefix at most
+};
+
 /// score += data[sequence·strides[0] + head·strides[1] + query·strides[2] + key·strides[3]]: a stride of 0 broadcasts.
 /// Queries count from the sequence's first in the call, keys from 0.
 struct AttentionBias {
@@ -85,6 +93,7 @@ struct AttentionProblem {
   std::int64_t key_stride = 0;             ///< elements between two keys' rows: [key rows, key_value_heads·key width]
   std::int64_t value_stride = 0;
   std::vector<AttentionSequence> sequences;
+  std::vector<SharedPrefix> prefixes = {};  ///< forward only
   /// Bilinear scores: W, [heads, head_width, key width].
   const float* bilinear = nullptr;
   /// Additive scores: v, [heads, head_width].

@@ -12,9 +12,12 @@ namespace {
 
 using attention::Decoding;
 
-inline constexpr int granule = 16;         ///< keys that are looked at or left out together
+inline constexpr int granule = 16;           ///< keys that are looked at or left out together
 inline constexpr std::int64_t lead = 16384;  ///< bytes that are asked for before they are needed
-inline constexpr std::int64_t tile_bytes = 65536;  ///< values that are summed up together, out of the second-level cache
+inline constexpr std::int64_t tile_bytes =
+    65536;  ///< values that are summed up together, out of the second-level cache
+
+static_assert(sizeof(Runs) <= attention::run_floats * sizeof(float));
 
 /// Some keys, and which of them each head looks at.
 struct Block {
@@ -51,7 +54,7 @@ class Part {
       block.needed = reinterpret_cast<std::uint32_t*>(scratch.take(key_heads));
       block.first = reinterpret_cast<int*>(scratch.take(key_heads));
       block.last = reinterpret_cast<int*>(scratch.take(key_heads));
-      block.runs = reinterpret_cast<Runs*>(scratch.take(looks_ * static_cast<std::int64_t>(sizeof(Runs) / 4)));
+      block.runs = reinterpret_cast<Runs*>(scratch.take(looks_ * attention::run_floats));
       block.key = reinterpret_cast<const char**>(scratch.take(2 * most_));
       block.value = reinterpret_cast<const char**>(scratch.take(2 * most_));
       block.key_scale = is_quantised(head_.key_type) ? scratch.take(key_heads * most_) : nullptr;
@@ -178,7 +181,7 @@ class Part {
     while (block.begin >= span_begin_ + span_->count) span_begin_ += (span_++)->count;
     const std::int64_t key_stride = head_.key_stride * bits_of(head_.key_type) / 8;
     const std::int64_t value_stride = head_.value_stride * bits_of(head_.value_type) / 8;
-    const attention::Span* span = span_;
+    const KeyValueSpan* span = span_;
     std::int64_t row = block.begin - span_begin_;
     for (int done = 0; done < block.count; ++span, row = 0) {
       const int count = static_cast<int>(smaller(span->count - row, block.count - done));
@@ -321,12 +324,9 @@ class Part {
           int to = from;
           while (to < end && (block.needed[h] >> to / granule & 1) != 0) to = (to / granule + 1) * granule;
           if (to > end) to = end;
-          const Rowwise rows{row_of(h, 0),
-                             partial_stride_,
-                             decoding_.rows,
-                             scores_of(h, 0) + from,
-                             score_stride_,
-                             std::int64_t{h} * head_.value_width * bits_of(head_.value_type) / 8,
+          const Rowwise rows{row_of(h, 0),     partial_stride_,
+                             decoding_.rows,   scores_of(h, 0) + from,
+                             score_stride_,    std::int64_t{h} * head_.value_width * bits_of(head_.value_type) / 8,
                              head_.value_width};
           sum_(rows, block.value + from, to - from, stream_);
           from = to;
@@ -351,7 +351,7 @@ class Part {
   float *queries_, *scores_;
   Block blocks_[2];
   AdjustScratch adjust_;
-  const attention::Span* span_;
+  const KeyValueSpan* span_;
   std::int64_t span_begin_;
   Product score_, sum_;
   Stream stream_;

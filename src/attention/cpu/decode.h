@@ -33,7 +33,14 @@ constexpr int decode_block_of(const Decoding& decoding) {
   return block;
 }
 
-/// Floats of scratch that one part needs.
-std::int64_t decode_scratch(const Decoding& decoding);
+inline constexpr int run_floats = 48;  ///< room for what one head looks at in a block
+
+/// Floats of scratch that one part needs, besides the rules'.
+constexpr std::int64_t decode_scratch(const Decoding& decoding) {
+  const std::int64_t heads = decoding.key_value_heads, rows = heads * decoding.rows, block = decode_block_of(decoding);
+  const std::int64_t of_block =
+      3 * padded(heads) + heads * decoding.members * run_floats + 4 * block + 2 * heads * block;
+  return rows * (padded(decoding.heads->width + 16) + block + 16) + 2 * of_block + key_chunk + 64 + 256;
+}
 
 }  // namespace heed::attention

@@ -16,7 +16,7 @@ constexpr HEED_INLINE int bits_of(DType type) {
   return type == DType::float32 ? 32 : type == DType::int8 ? 8 : type == DType::q4 ? 4 : 16;
 }
 template <DType type>
-inline constexpr int pair_bytes = pair * bits_of(type) / 8;
+inline constexpr int pair_bytes = pair* bits_of(type) / 8;
 
 template <int... i>
 HEED_INLINE F evens(F a, F b, std::integer_sequence<int, i...>) {
@@ -184,7 +184,8 @@ HEED_INLINE void sum_values(const float* weights, std::int64_t stride, const cha
     for (int r = 0; r < R; ++r) factor[r] = set1(weights[r * stride + key]);
     HEED_UNROLL
     for (int n = 0; n < N; ++n) {
-      const Pair element = whole ? load_pair<type>(value + n * pair_bytes<type>) : load_pair<type>(value + n * pair_bytes<type>, width);
+      const Pair element =
+          whole ? load_pair<type>(value + n * pair_bytes<type>) : load_pair<type>(value + n * pair_bytes<type>, width);
       HEED_UNROLL
       for (int r = 0; r < R; ++r) {
         sum[r][2 * n] = fma(factor[r], element.first, sum[r][2 * n]);
@@ -281,7 +282,7 @@ static void sum_rows(const Rowwise& to, const char* const* values, int count, St
   }
 }
 
-#define HEED_PRODUCT_OF(product, type)            \
+#define HEED_PRODUCT_OF(product, type)                    \
   ((type) == DType::float32    ? product<DType::float32>  \
    : (type) == DType::bfloat16 ? product<DType::bfloat16> \
    : (type) == DType::float16  ? product<DType::float16>  \

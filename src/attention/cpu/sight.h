@@ -47,7 +47,7 @@ static Seen cover(const Head& head, std::int64_t query, std::int64_t query_end, 
 }
 
 /// Keys that some query at positions [first, last] may see, as one range within [0, keys).
-static Range all_keys_seen(const Head& head, std::int64_t first, std::int64_t last) {
+HEED_INLINE Range all_keys_seen(const Head& head, std::int64_t first, std::int64_t last) {
   if (!head.bands) return {0, head.keys};
   Range range{head.keys, 0};
   for (int i = 0; i < head.bands->count; ++i) {
