@@ -112,6 +112,12 @@ class Piece {
     for (int i = 0; i < count_; ++i)
       rows[i] = reinterpret_cast<const char*>(to_.doutput + (begin_ + i) * to_.doutput_stride);
     pack_columns<Units>({rows, DType::float32, count_, head_.value_width}, {}, doutput_panels_);
+    if (head_.keys > 0) {
+      point<false>(head_, 0, 1, rows);
+      first_key_ = rows[0];
+      point<true>(head_, 0, 1, rows);
+      first_value_ = rows[0];
+    }
     if (head_.direction)
       form_ = exponentiate(query_panels_,
                            (count_ + panel_width - 1) / panel_width * panel_width * std::int64_t{head_.width});
@@ -204,6 +210,7 @@ class Piece {
       for (Range& range : rows_seen_) range = {key_block, 0};
     note(row, rows, runs, dscores);
     const Strip strip{head_, false, at + row, begin_, rows, count_, stride_};
+    ask_for_next(at + row, rows);
     if (runs.count == 0) return finish(strip, runs, row, dscores);
     const float* const additive_rows = key_across_ + row * padded(head_.width);
     each_part(runs, [&](int column, int columns) {
@@ -239,6 +246,19 @@ class Piece {
                         {Units::elements == 1 ? dscores + from : dscores_ + from, unit_stride, 1},
                         {query_rows_.data + from * query_rows_.stride, query_rows_.stride},
                         to_.key + (at + row) * to_.key_stride, to_.key_stride, true);
+    }
+  }
+
+  /// Keys and values of the next block, and the gradients of the next group.
+  void ask_for_next(std::int64_t key, int rows) const {
+    const std::int64_t bytes = bytes_of(head_.key_type), value_bytes = bytes_of(head_.value_type);
+    for (std::int64_t row = key + key_block; row < smaller(key + key_block + rows, head_.keys); ++row) {
+      ask_for(first_key_ + row * head_.key_stride * bytes, head_.width * bytes);
+      ask_for(first_value_ + row * head_.value_stride * value_bytes, head_.value_width * value_bytes);
+    }
+    for (std::int64_t row = key + rows; row < smaller(key + rows + group_rows, head_.keys); ++row) {
+      if (to_.key) ask_for(reinterpret_cast<const char*>(to_.key + row * to_.key_stride), head_.width * 4);
+      if (to_.value) ask_for(reinterpret_cast<const char*>(to_.value + row * to_.value_stride), head_.value_width * 4);
     }
   }
 
@@ -465,6 +485,7 @@ class Piece {
       *log_sum_, *product_, *line_;
   AdjustScratch adjust_;
   Panel query_rows_{}, doutput_rows_{};
+  const char *first_key_ = nullptr, *first_value_ = nullptr;
   Fetch ahead_;
   Form form_ = Form::plain;
   bool averages_ = false;
