@@ -29,9 +29,11 @@ struct Options {
   bool alone = false;  // this process was started for one training case
   int losses = 0;
   std::string weights, tokens;
+  std::string spec;  // of one attention, instead of the cases
 };
 
 std::vector<BenchCase> all_cases(const Options& options) {
+  if (!options.spec.empty()) return attention_cases_of(options.spec, options.lengths);
   std::vector<BenchCase> cases = limit_cases();
   const auto add = [&](std::vector<BenchCase> more) {
     cases.insert(cases.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
@@ -206,6 +208,8 @@ void add_bench(CLI::App& app, Common& common, int& exit_code) {
   verb->add_option("--dtype", options->dtypes, "types to measure: float32, bfloat16, int8; by default all")
       ->delimiter(',')
       ->check(CLI::IsMember({"float32", "bfloat16", "int8"}));
+  verb->add_option("--spec", options->spec,
+                   "attention: measure this one, for instance \"score=cosine,mask=causal & window(512),width=128\"");
   CLI::Option* lengths = verb->add_option("--lengths", options->lengths, "attention: lengths of the sequences")
                              ->delimiter(',')
                              ->check(CLI::PositiveNumber)

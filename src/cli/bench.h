@@ -65,6 +65,8 @@ std::vector<BenchCase> limit_cases();
 std::vector<BenchCase> matmul_cases();
 /// Lengths of the cases without a cache.
 std::vector<BenchCase> attention_cases(const std::vector<std::int64_t>& lengths);
+/// Forward and with gradients of a spec that a person wrote (cli/attention_bench.h).
+std::vector<BenchCase> attention_cases_of(const std::string& spec, const std::vector<std::int64_t>& lengths);
 /// Each runs in a process of its own, so that the peak memory is its own.
 std::vector<BenchCase> training_cases();
 /// Every operator of a GPT-2 training step, forward and backward, alone.
