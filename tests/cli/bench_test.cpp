@@ -50,6 +50,31 @@ TEST(Bench, MeasuresAttentionOfTheLengthsAndTypesAskedFor) {
   EXPECT_EQ(lines[3].at("dtype"), "float32");
 }
 
+TEST(Bench, MeasuresAnyAttentionThatIsWrittenAsASpec) {
+  const Workplace here;
+  const auto lines = lines_of(here.heed("bench --spec 'score=cosine,scale=5,normaliser=entmax15,mask=causal & "
+                                        "(window(9) | first_keys(2)),heads=2,width=16' --lengths 32 --dtype float32 "
+                                        "--quick --json --threads 1"));
+  ASSERT_EQ(lines.size(), 2u);
+  EXPECT_EQ(lines[0].at("case"), "forward_spec");
+  EXPECT_EQ(lines[1].at("case"), "forward_backward_spec");
+  for (const Json& line : lines) expect_measures(line, "gflops");
+}
+
+TEST(Bench, NamesWhatIsWrongInASpec) {
+  const Workplace here;
+  for (const auto& [spec, expected] : std::vector<std::pair<std::string, std::string>>{
+           {"score=cosinus", "there is no score 'cosinus'; there are scaled_dot"},
+           {"mask=causal &", "mask 'causal &' has '' where a mask is expected"},
+           {"mask=window", "mask window needs a number: window(512)"},
+           {"breadth=3", "there is no key 'breadth'"},
+           {"width=many", "width is 'many'; expected a number"}}) {
+    const Result result = here.heed("bench --spec '" + spec + "' --lengths 32 --quick");
+    EXPECT_NE(result.exit_code, 0) << spec;
+    EXPECT_NE(result.err.find(expected), std::string::npos) << result.err;
+  }
+}
+
 TEST(Bench, MeasuresATrainingInAProcessOfItsOwn) {
   const Workplace here;
   const auto lines = lines_of(
