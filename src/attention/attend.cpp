@@ -66,13 +66,13 @@ void forward(const AttentionProblem& problem, View output, float* log_sum_exp, T
   const std::int64_t width = operands.width() + problem.value_width;
   const std::vector<Share> shares = shares_of(static_cast<std::int64_t>(pieces.size()), [&](std::int64_t i) {
     const Piece& piece = pieces[static_cast<std::size_t>(i)];
-    return piece.count * (problem.sequences[piece.sequence].key_count + 16) * width;
+    return piece.count * (operands.keys(piece.sequence).count + 16) * width;
   });
   pool.parallel_for(static_cast<std::int64_t>(shares.size()), [&](std::int64_t i) {
     const Share& share = shares[static_cast<std::size_t>(i)];
     for (std::int64_t p = share.begin; p < share.end; ++p) {
       const Piece& piece = pieces[static_cast<std::size_t>(p)];
-      const std::int64_t keys = problem.sequences[piece.sequence].key_count;
+      const std::int64_t keys = operands.keys(piece.sequence).count;
       const Workspace workspace((whole ? whole_rows_scratch(operands.width(), problem.value_width, piece.count, keys)
                                        : forward_scratch(operands.width(), problem.value_width, piece.count)) +
                                 call.rule_scratch());

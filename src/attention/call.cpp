@@ -28,7 +28,7 @@ Call::Call(const AttentionProblem& problem, const Operands& operands, const View
 }
 
 void* Call::place(const View& view, std::int64_t row, std::int64_t column) {
-  return view.as<char>() + (row * view.row_stride + column) * size_of(view.dtype);
+  return !view.data ? nullptr : view.as<char>() + (row * view.row_stride + column) * size_of(view.dtype);
 }
 
 Head Call::head(std::size_t index, int number, float* scratch) const {
@@ -38,7 +38,6 @@ Head Call::head(std::size_t index, int number, float* scratch) const {
   head.width = operands_.width();
   head.value_width = problem_.value_width;
   head.queries = sequence.query_count;
-  head.keys = sequence.key_count;
   head.position = sequence.query_position;
   head.query = place(operands_.query(), sequence.query_begin, std::int64_t{number} * head.width);
   head.query_type = operands_.query().dtype;
@@ -46,6 +45,7 @@ Head Call::head(std::size_t index, int number, float* scratch) const {
   const Operands::Keys keys = operands_.keys(index);
   head.spans = keys.spans->data();
   head.span_count = static_cast<int>(keys.spans->size());
+  head.keys = keys.count;
   head.key_type = keys.dtype;
   head.value_type = problem_.key_value_dtype;
   head.key_stride = keys.stride;

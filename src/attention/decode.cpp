@@ -92,7 +92,7 @@ class Decoder {
       add(group_of(problem, call, std::move(sequences), 0, prefix.count));
     }
     for (std::size_t index = 0; index < problem.sequences.size(); ++index)
-      if (decoded(index)) add(group_of(problem, call, {index}, begin[index], problem.sequences[index].key_count));
+      if (decoded(index)) add(group_of(problem, call, {index}, begin[index], begin[index] + problem.sequences[index].key_count));
   }
 
   void run(ThreadPool& pool, const Decode& kernels, std::int64_t rule_scratch) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "attention/problem.h"
 #include "kernels/matmul.h"
@@ -80,6 +81,7 @@ Operands::Operands(const AttentionProblem& problem, ThreadPool& pool)
   const Score score = problem.spec.score;
   const std::int64_t rows = problem.query.rows, heads = problem.heads, key_heads = problem.key_value_heads;
   const std::int64_t width = problem.head_width;
+  if (!problem.prefixes.empty()) place_prefixes();
   if (score == Score::bilinear) {
     query_memory_ = Tensor({rows, heads * width_}, problem.query.dtype);
     for (std::int64_t head = 0; head < heads; ++head)
@@ -97,9 +99,9 @@ Operands::Operands(const AttentionProblem& problem, ThreadPool& pool)
   if (!cosine) scale_ *= 2.0f;  // −s|q − k|² = 2s·q·k − s|q|² − s|k|²
   const float unit = scale_of(problem);
 
-  for (const AttentionSequence& sequence : problem.sequences) {
+  for (std::size_t index = 0; index < problem.sequences.size(); ++index) {
     first_key_.push_back(key_rows_);
-    key_rows_ += sequence.key_count;
+    key_rows_ += keys(index).count;
   }
   query_norms_ = Tensor({heads, rows});
   key_norms_ = Tensor({key_heads, key_rows_});
@@ -116,12 +118,13 @@ Operands::Operands(const AttentionProblem& problem, ThreadPool& pool)
     }
   });
   if (cosine) query_ = query_memory_.view();
-  spans_.resize(cosine ? problem.sequences.size() : 0);
+  const std::vector<std::vector<KeyValueSpan>> raw = cosine ? std::exchange(spans_, {}) : spans_;
+  if (cosine) spans_.resize(problem.sequences.size());
   pool.parallel_for(static_cast<std::int64_t>(problem.sequences.size()), [&](std::int64_t index) {
     const auto place = static_cast<std::size_t>(index);
     Tensor scratch = cosine ? Tensor() : Tensor({width});
     std::int64_t row = first_key_[place];
-    for (const KeyValueSpan& span : problem.sequences[place].spans) {
+    for (const KeyValueSpan& span : raw.empty() ? problem.sequences[place].spans : raw[place]) {
       if (cosine) {
         spans_[place].push_back(span);
         spans_[place].back().key = key_memory_.floats() + row * key_heads * width;
@@ -137,9 +140,22 @@ Operands::Operands(const AttentionProblem& problem, ThreadPool& pool)
   });
 }
 
+void Operands::place_prefixes() {
+  for (const AttentionSequence& sequence : problem_.sequences) spans_.push_back(sequence.spans);
+  prefix_counts_.resize(problem_.sequences.size());
+  for (const SharedPrefix& prefix : problem_.prefixes)
+    for (const std::size_t index : prefix.sequences) {
+      spans_[index].insert(spans_[index].begin(), prefix.spans.begin(), prefix.spans.end());
+      prefix_counts_[index] = prefix.count;
+    }
+}
+
 Operands::Keys Operands::keys(std::size_t sequence) const {
-  if (key_memory_) return {&spans_[sequence], key_memory_.width(), DType::float32};
-  return {&problem_.sequences[sequence].spans, problem_.key_stride, problem_.key_value_dtype};
+  const std::vector<KeyValueSpan>& spans = spans_.empty() ? problem_.sequences[sequence].spans : spans_[sequence];
+  const std::int64_t count =
+      problem_.sequences[sequence].key_count + (prefix_counts_.empty() ? 0 : prefix_counts_[sequence]);
+  if (key_memory_) return {&spans, count, key_memory_.width(), DType::float32};
+  return {&spans, count, problem_.key_stride, problem_.key_value_dtype};
 }
 
 const float* Operands::query_term(std::size_t sequence, int head) const {

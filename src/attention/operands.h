@@ -13,7 +13,8 @@ class Operands {
   Operands(const AttentionProblem& problem, ThreadPool& pool);
 
   struct Keys {
-    const std::vector<KeyValueSpan>* spans;  ///< with the values where they were
+    const std::vector<KeyValueSpan>* spans;  ///< of the prefix and the sequence, with the values where they were
+    std::int64_t count;
     std::int64_t stride;
     DType dtype;
   };
@@ -37,6 +38,8 @@ class Operands {
   void finish_backward(const AttentionGradients& gradients, const Gradients& own, ThreadPool& pool) const;
 
  private:
+  void place_prefixes();
+
   const AttentionProblem& problem_;
   View query_;
   int width_;
@@ -44,8 +47,9 @@ class Operands {
   std::int64_t key_rows_ = 0;
   Tensor query_memory_, key_memory_;  ///< [query rows, heads·width], [key rows, key_value_heads·width], float32
   Tensor query_norms_, key_norms_;    ///< [heads, query rows], [key_value_heads, key rows]: norms, or the terms
-  std::vector<std::vector<KeyValueSpan>> spans_;
-  std::vector<std::int64_t> first_key_;  ///< row of each sequence's first key in key_memory_
+  std::vector<std::vector<KeyValueSpan>> spans_;  ///< empty: each sequence's own
+  std::vector<std::int64_t> prefix_counts_;       ///< empty: there are no prefixes
+  std::vector<std::int64_t> first_key_;           ///< row of each sequence's first key in key_memory_
 };
 
 }  // namespace heed::attention

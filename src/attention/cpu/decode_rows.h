@@ -39,11 +39,16 @@ HEED_INLINE Pair joined(Pair halves) {
   return {zipped<0>(halves.first, halves.second, Lanes()), zipped<lanes / 2>(halves.first, halves.second, Lanes())};
 }
 
-typedef std::int8_t Bytes __attribute__((vector_size(lanes)));
 HEED_INLINE I load_bytes(const char* from) {
-  Bytes bytes;
-  __builtin_memcpy(&bytes, from, sizeof bytes);
-  return __builtin_convertvector(bytes, I);
+#if defined(HEED_AVX512)
+  return (I)_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+#elif defined(HEED_AVX2)
+  return (I)_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)));
+#else
+  I bytes;
+  for (int i = 0; i < lanes; ++i) bytes[i] = static_cast<signed char>(from[i]);
+  return bytes;
+#endif
 }
 
 template <DType type>
