@@ -61,7 +61,12 @@ void check_keys(const AttentionProblem& problem) {
   if (problem.key_stride < key_width || problem.value_stride < value_width)
     throw Error("attention: rows of keys and values are {} and {} apart; {} key-value heads need {} and {}",
                 problem.key_stride, problem.value_stride, problem.key_value_heads, key_width, value_width);
-  if (dtype == DType::q4 && (problem.key_stride % 2 != 0 || problem.value_stride % 2 != 0))
+  if (dtype != DType::q4) return;
+  if (key_width_of(problem) % 2 != 0 || problem.value_width % 2 != 0)
+    throw Error(
+        "attention: int4 keys and values of widths {} and {} a head; two share a byte, so expected even numbers",
+        key_width_of(problem), problem.value_width);
+  if (problem.key_stride % 2 != 0 || problem.value_stride % 2 != 0)
     throw Error(
         "attention: rows of keys and values are {} and {} apart; two int4 share a byte, so expected even numbers",
         problem.key_stride, problem.value_stride);
@@ -116,32 +121,50 @@ void check_parameters(const AttentionProblem& problem) {
   }
 }
 
-void check_span(const AttentionProblem& problem, std::size_t index, const KeyValueSpan& span) {
-  if (span.count < 0 || (span.count > 0 && (!span.key || !span.value)))
-    throw Error("attention: sequence {} has a span of {} keys without memory", index, span.count);
+/// `of`: "sequence 3" or "prefix 0".
+void check_spans(const AttentionProblem& problem, const std::string& of, const std::vector<KeyValueSpan>& spans,
+                 std::int64_t count) {
   const bool quantised = is_quantised(problem.key_value_dtype);
-  if (span.count > 0 && (quantised != (span.key_scale != nullptr) || quantised != (span.value_scale != nullptr)))
-    throw Error("attention: sequence {} has a span of {} keys of {} {}; {}", index, span.count,
-                name_of(problem.key_value_dtype), quantised ? "without scales" : "with scales",
-                quantised
-                    ? format("expected [{}, {}] for the keys and for the values", span.count, problem.key_value_heads)
-                    : std::string("only int8 and int4 have some"));
+  std::int64_t keys = 0;
+  for (const KeyValueSpan& span : spans) {
+    if (span.count < 0 || (span.count > 0 && (!span.key || !span.value)))
+      throw Error("attention: {} has a span of {} keys without memory", of, span.count);
+    if (span.count > 0 && (quantised != (span.key_scale != nullptr) || quantised != (span.value_scale != nullptr)))
+      throw Error("attention: {} has a span of {} keys of {} {}", of, span.count, name_of(problem.key_value_dtype),
+                  quantised ? format("without scales; expected [{}, {}] for the keys and for the values", span.count,
+                                     problem.key_value_heads)
+                            : std::string("with scales; only int8 and int4 have some"));
+    keys += span.count;
+  }
+  if (keys != count) throw Error("attention: {} has {} keys, but its spans hold {}", of, count, keys);
 }
 
-void check_sequence(const AttentionProblem& problem, std::size_t index) {
+/// The keys that each sequence has before its own.
+std::vector<std::int64_t> check_prefixes(const AttentionProblem& problem) {
+  std::vector<std::int64_t> counts(problem.sequences.size());
+  std::vector<bool> begun(counts.size());
+  for (std::size_t i = 0; i < problem.prefixes.size(); ++i) {
+    const SharedPrefix& prefix = problem.prefixes[i];
+    check_spans(problem, format("prefix {}", i), prefix.spans, prefix.count);
+    for (const std::size_t sequence : prefix.sequences) {
+      if (sequence >= begun.size())
+        throw Error("attention: prefix {} is of sequence {}, but the problem has {}", i, sequence, begun.size());
+      if (begun[sequence]) throw Error("attention: prefix {} is the second of sequence {}", i, sequence);
+      begun[sequence] = true;
+      counts[sequence] = prefix.count;
+    }
+  }
+  return counts;
+}
+
+void check_sequence(const AttentionProblem& problem, std::size_t index, std::int64_t prefix) {
   const AttentionSequence& sequence = problem.sequences[index];
   if (sequence.query_begin < 0 || sequence.query_count < 0 ||
       sequence.query_begin + sequence.query_count > problem.query.rows)
     throw Error("attention: sequence {} has query rows {} to {}, the query is [{}, {}]", index, sequence.query_begin,
                 sequence.query_begin + sequence.query_count, problem.query.rows, problem.query.width);
-  std::int64_t keys = 0;
-  for (const KeyValueSpan& span : sequence.spans) {
-    check_span(problem, index, span);
-    keys += span.count;
-  }
-  if (keys != sequence.key_count)
-    throw Error("attention: sequence {} has {} keys, but its spans hold {}", index, sequence.key_count, keys);
-  const std::int64_t last = sequence.query_position + sequence.query_count;
+  check_spans(problem, format("sequence {}", index), sequence.spans, sequence.key_count);
+  const std::int64_t last = sequence.query_position + sequence.query_count, keys = prefix + sequence.key_count;
   if (last >= Bands::unbounded || sequence.query_position <= -Bands::unbounded || keys >= Bands::unbounded)
     throw Error("attention: sequence {} has positions {} to {} and {} keys; the limit is {}", index,
                 sequence.query_position, last, keys, Bands::unbounded);
@@ -170,13 +193,25 @@ void check_asked(const AttentionProblem& problem, const AttentionGradients& grad
 
 }  // namespace
 
+const SharedPrefix* prefix_of(const AttentionProblem& problem, std::size_t sequence) {
+  for (const SharedPrefix& prefix : problem.prefixes)
+    if (std::find(prefix.sequences.begin(), prefix.sequences.end(), sequence) != prefix.sequences.end()) return &prefix;
+  return nullptr;
+}
+
+std::int64_t key_count_of(const AttentionProblem& problem, std::size_t sequence) {
+  const SharedPrefix* prefix = prefix_of(problem, sequence);
+  return problem.sequences[sequence].key_count + (prefix ? prefix->count : 0);
+}
+
 void check(const AttentionProblem& problem) {
   check_heads(problem);
   check_keys(problem);
   check_spec(problem);
   check_operands(problem);
   check_parameters(problem);
-  for (std::size_t i = 0; i < problem.sequences.size(); ++i) check_sequence(problem, i);
+  const std::vector<std::int64_t> prefixes = check_prefixes(problem);
+  for (std::size_t i = 0; i < prefixes.size(); ++i) check_sequence(problem, i, prefixes[i]);
 }
 
 void check_forward(const AttentionProblem& problem, const View& output) {
@@ -194,6 +229,8 @@ void check_backward(const AttentionProblem& problem, const View& output, const f
   if (is_quantised(problem.key_value_dtype))
     throw Error("attention: the backward takes keys and values of float32, bfloat16 or float16; they are {}",
                 name_of(problem.key_value_dtype));
+  if (!problem.prefixes.empty())
+    throw Error("attention: the backward takes no shared prefixes; the problem has {}", problem.prefixes.size());
   std::int64_t keys = 0;
   for (std::size_t i = 0; i < problem.sequences.size(); ++i) {
     const AttentionSequence& sequence = problem.sequences[i];

@@ -16,6 +16,11 @@ void check_backward(const AttentionProblem& problem, const View& output, const f
 /// Integers that their spans' scales multiply; int4 is stored as DType::q4 says: two a byte.
 inline bool is_quantised(DType dtype) { return dtype == DType::int8 || dtype == DType::q4; }
 
+/// The prefix that a sequence begins with, or null.
+const SharedPrefix* prefix_of(const AttentionProblem& problem, std::size_t sequence);
+/// A sequence's keys with those of its prefix.
+std::int64_t key_count_of(const AttentionProblem& problem, std::size_t sequence);
+
 /// The width of a head's keys.
 inline std::int64_t key_width_of(const AttentionProblem& problem) {
   return problem.spec.score == Score::bilinear && problem.key_width != 0 ? problem.key_width : problem.head_width;

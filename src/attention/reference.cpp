@@ -26,6 +26,7 @@ struct Head {
   const AttentionSequence& sequence;
   std::size_t index;
   int number, key_value_head;
+  std::int64_t keys;  ///< with those of a shared prefix
   std::int64_t key_width;
   double scale, cap;
   const Terms* rule;  ///< null: none
@@ -37,6 +38,7 @@ struct Head {
         index(sequence_index),
         number(head),
         key_value_head(head / (of.heads / of.key_value_heads)),
+        keys(key_count_of(of, sequence_index)),
         key_width(key_width_of(of)),
         scale(of.spec.scale                        ? *of.spec.scale
               : of.spec.score == Score::scaled_dot ? 1.0 / std::sqrt(static_cast<double>(of.head_width))
@@ -46,8 +48,13 @@ struct Head {
     for (std::int64_t i = 0; i < sequence.query_count; ++i)
       query.push_back(read_row(problem.query.data, problem.query.dtype, sequence.query_begin + i,
                                problem.query.row_stride, number, problem.head_width));
+    if (const SharedPrefix* prefix = prefix_of(problem, index)) read_keys(prefix->spans);
+    read_keys(sequence.spans);
+  }
+
+  void read_keys(const std::vector<KeyValueSpan>& spans) {
     const DType dtype = problem.key_value_dtype;
-    for (const KeyValueSpan& span : sequence.spans)
+    for (const KeyValueSpan& span : spans)
       for (std::int64_t i = 0; i < span.count; ++i) {
         const auto scale_of_row = [&](const float* scales) {
           return scales ? scales[i * problem.key_value_heads + key_value_head] : 1.0f;
@@ -75,10 +82,10 @@ struct Head {
 
   /// The keys that query i may see.
   std::vector<std::int64_t> seen(std::int64_t i) const {
-    std::vector<std::int64_t> keys;
-    for (std::int64_t j = 0; j < sequence.key_count; ++j)
-      if (problem.spec.mask.allows(static_cast<int>(index), number, position(i), j)) keys.push_back(j);
-    return keys;
+    std::vector<std::int64_t> allowed;
+    for (std::int64_t j = 0; j < keys; ++j)
+      if (problem.spec.mask.allows(static_cast<int>(index), number, position(i), j)) allowed.push_back(j);
+    return allowed;
   }
 
   double raw(std::int64_t i, std::int64_t j) const {
@@ -100,9 +107,9 @@ struct Head {
     return score;
   }
 
-  Normalised normalised(std::int64_t i, const std::vector<std::int64_t>& keys) const {
+  Normalised normalised(std::int64_t i, const std::vector<std::int64_t>& allowed) const {
     Row scores;
-    for (const std::int64_t j : keys) scores.push_back(score(i, j));
+    for (const std::int64_t j : allowed) scores.push_back(score(i, j));
     const double sink = problem.spec.normaliser == Normaliser::softmax_zero   ? 0.0
                         : problem.spec.normaliser == Normaliser::softmax_sink ? problem.sinks[number]
                                                                               : -infinity;
@@ -208,7 +215,7 @@ Result forward(const AttentionProblem& problem) {
 std::vector<double> weights(const AttentionProblem& problem, std::size_t sequence, int number) {
   const std::optional<Terms> rule = rule_of(problem.spec);
   const Head head(problem, rule ? &*rule : nullptr, sequence, number);
-  const std::int64_t queries = head.sequence.query_count, key_count = head.sequence.key_count;
+  const std::int64_t queries = head.sequence.query_count, key_count = head.keys;
   Row all(static_cast<std::size_t>(queries * key_count));
   for (std::int64_t i = 0; i < queries; ++i) {
     const std::vector<std::int64_t> keys = head.seen(i);
@@ -222,7 +229,7 @@ std::vector<double> weights(const AttentionProblem& problem, std::size_t sequenc
 std::vector<double> scores(const AttentionProblem& problem, std::size_t sequence, int number) {
   const std::optional<Terms> rule = rule_of(problem.spec);
   const Head head(problem, rule ? &*rule : nullptr, sequence, number);
-  const std::int64_t queries = head.sequence.query_count, key_count = head.sequence.key_count;
+  const std::int64_t queries = head.sequence.query_count, key_count = head.keys;
   Row all(static_cast<std::size_t>(queries * key_count), -infinity);
   for (std::int64_t i = 0; i < queries; ++i)
     for (const std::int64_t j : head.seen(i)) all[place(i, key_count, j)] = head.score(i, j);

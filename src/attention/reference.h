@@ -14,7 +14,7 @@ struct Result {
 };
 Result forward(const AttentionProblem& problem);
 
-/// What becomes of the keys of one head of one sequence, without dropout: [query_count, key_count].
+/// Weights of one head of one sequence, without dropout: [query_count, its keys with those of a shared prefix].
 std::vector<double> weights(const AttentionProblem& problem, std::size_t sequence, int head);
 /// The scores that the weights are made of; −∞ where the mask forbids.
 std::vector<double> scores(const AttentionProblem& problem, std::size_t sequence, int head);

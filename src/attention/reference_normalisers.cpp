@@ -65,14 +65,14 @@ Normalised with_threshold(Normaliser normaliser, const Row& scores) {
   bool finite = largest < infinity;
   for (const double score : scores) finite = finite && !std::isnan(score);
   Row sorted;
-  if (finite && largest > -infinity)
-    for (const double score : scores) sorted.push_back(score - largest);
+  for (const double score : scores)
+    if (finite && score > -infinity) sorted.push_back(score - largest);
   std::sort(sorted.begin(), sorted.end(), std::greater<>());
   Normalised result;
-  result.log_sum_exp = !finite ? std::numeric_limits<double>::quiet_NaN()
-                       : sorted.empty()
-                           ? infinity
-                           : largest + (sparsemax ? sparsemax_threshold(sorted) : entmax15_threshold(sorted));
+  result.log_sum_exp = !finite          ? std::numeric_limits<double>::quiet_NaN()
+                       : sorted.empty() ? infinity
+                       : sparsemax      ? largest + sparsemax_threshold(sorted)
+                                        : largest + entmax15_threshold(sorted);
   for (const double score : scores) {
     const double above = score - result.log_sum_exp, weight = above < 0.0 ? 0.0 : above;
     result.weights.push_back(sparsemax ? weight : weight * weight);

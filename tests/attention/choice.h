@@ -26,8 +26,9 @@ struct Choice {
   int key_width = 0;                                                      ///< of bilinear scores; 0: head_width
   std::vector<std::pair<std::int64_t, std::int64_t>> lengths = {{5, 7}};  ///< queries and keys of each sequence
   DType query_dtype = DType::float32, key_value_dtype = DType::float32, output_dtype = DType::float32;
-  std::int64_t span = 0;  ///< rows of a span; 0: one span a sequence
-  std::int64_t gap = 0;   ///< elements between two rows of queries, keys, values, outputs and gradients
+  std::int64_t span = 0;    ///< rows of a span; 0: one span a sequence
+  std::int64_t prefix = 0;  ///< keys that all sequences but each third begin with
+  std::int64_t gap = 0;     ///< elements between two rows of queries, keys, values, outputs and gradients
   bool slopes = false;
   std::int64_t reach = -1;  ///< of relative biases; −1: none
   int bias = -1;            ///< which of (sequence, head, query, key) the full bias varies along, as bits; −1: none
@@ -37,14 +38,15 @@ struct Choice {
   bool accumulate = false;  ///< gradients are added to what was there
   unsigned unwanted = 0;    ///< gradients not asked for: bits 1 query, 2 key, 4 value, 8 what is learned
 
-  bool differentiable() const { return span == 0 && !is_quantised(key_value_dtype); }
+  bool differentiable() const { return span == 0 && prefix == 0 && !is_quantised(key_value_dtype); }
 
   std::string text() const {
     std::string text = format(
-        "{}; {} heads over {}, widths {}, {} and {}, {} queries, {} keys, {} output, span {}, gap {}, slopes {}, reach "
+        "{}; {} heads over {}, widths {}, {} and {}, {} queries, {} keys, {} output, span {}, prefix {}, gap {}, "
+        "slopes {}, reach "
         "{}, bias {}, {} parameters, queries at {}, guarded {}, accumulate {}, unwanted {}; lengths",
         spec, heads, key_value_heads, head_width, key_width, value_width, name_of(query_dtype),
-        name_of(key_value_dtype), name_of(output_dtype), span, gap, slopes, reach, bias, parameters.size(),
+        name_of(key_value_dtype), name_of(output_dtype), span, prefix, gap, slopes, reach, bias, parameters.size(),
         queries_at_end ? "end" : "start", guarded, accumulate, unwanted);
     for (const auto& [queries, keys] : lengths) text += format(" {}x{}", queries, keys);
     return text;
@@ -99,7 +101,10 @@ struct Sample {
     output = rows(query_rows_, output_width(), choice.output_dtype, random, 0.0f);
     log_sum_exp = tensor({choice.heads, query_rows_});
     draw_operands(choice, random, size);
-    for (AttentionSequence& sequence : problem.sequences) place_spans(sequence, choice.span);
+    for (AttentionSequence& sequence : problem.sequences)
+      sequence.spans = spans_of(sequence.key_begin, sequence.key_count, choice.span);
+    for (SharedPrefix& prefix : problem.prefixes)
+      prefix.spans = spans_of(key_rows_ - prefix.count, prefix.count, choice.span);
   }
 
   /// `size` times normal numbers, plus `mean`.
@@ -140,17 +145,23 @@ struct Sample {
   }
 
   void place_sequences(const Choice& choice) {
+    std::vector<std::size_t> begun;
     for (const auto& [queries, keys] : choice.lengths) {
       AttentionSequence sequence;
       sequence.query_begin = query_rows_;
       sequence.query_count = queries;
-      sequence.query_position = choice.queries_at_end ? keys - queries : 0;
+      const bool shares = choice.prefix > 0 && problem.sequences.size() % 3 != 2;
+      sequence.query_position = choice.queries_at_end ? keys - queries + (shares ? choice.prefix : 0) : 0;
+      if (shares) begun.push_back(problem.sequences.size());
       sequence.key_begin = key_rows_;
       sequence.key_count = keys;
       problem.sequences.push_back(sequence);
       query_rows_ += queries;
       key_rows_ += keys;
     }
+    if (begun.empty()) return;
+    problem.prefixes.push_back({{}, choice.prefix, begun});  // its rows lie behind those of the sequences
+    key_rows_ += choice.prefix;
   }
 
   /// Rows of normal numbers, in front of each a gap of NaN.
@@ -218,7 +229,7 @@ struct Sample {
     std::int64_t extents[4] = {shape[0], shape[1], 1, 1}, elements = 1;
     for (const auto& [queries, keys] : choice.lengths) {
       extents[2] = std::max(extents[2], queries);
-      extents[3] = std::max(extents[3], keys);
+      extents[3] = std::max(extents[3], choice.prefix + keys);
     }
     for (int i = 3; i >= 0; --i) {
       if ((choice.bias >> i & 1) == 0) continue;  // a stride of 0
@@ -229,19 +240,21 @@ struct Sample {
     problem.bias.data = bias.floats();
   }
 
-  /// Spans of at most `most` rows, the sequence's last in memory first; 0: one span.
-  void place_spans(AttentionSequence& sequence, std::int64_t most) const {
-    if (most == 0) most = std::max<std::int64_t>(sequence.key_count, 1);
-    std::int64_t row = sequence.key_begin + sequence.key_count;
-    for (std::int64_t done = 0; done < sequence.key_count; done += most) {
-      const std::int64_t count = std::min(most, sequence.key_count - done);
-      row -= count;
+  /// `count` rows from `begin` on in spans of at most `most` (0: one), the last in memory first.
+  std::vector<KeyValueSpan> spans_of(std::int64_t begin, std::int64_t count, std::int64_t most) const {
+    std::vector<KeyValueSpan> spans;
+    if (most == 0) most = std::max<std::int64_t>(count, 1);
+    std::int64_t row = begin + count;
+    for (std::int64_t done = 0; done < count; done += most) {
+      const std::int64_t here = std::min(most, count - done);
+      row -= here;
       const auto at = [&](const Tensor& tensor) {
         return view_of(tensor).as<const char>() + row * tensor.width() * size_of(tensor.dtype());
       };
       const auto scale_at = [&](const Tensor& scale) { return scale ? scale.floats() + row * scale.width() : nullptr; };
-      sequence.spans.push_back({at(key), at(value), count, scale_at(key_scale), scale_at(value_scale)});
+      spans.push_back({at(key), at(value), here, scale_at(key_scale), scale_at(value_scale)});
     }
+    return spans;
   }
 
   std::int64_t query_rows_ = 0, key_rows_ = 0, gap_ = 0;

@@ -158,8 +158,29 @@ TEST(AttentionProblem, NamesSequencesAndSpansThatDoNotFit) {
       "values");
   choice.key_value_dtype = DType::q4;
   expect_problem_error(
+      choice, [](auto& p) { p.value_width = 15; },
+      "int4 keys and values of widths 16 and 15 a head; two share a byte, so expected even numbers");
+  expect_problem_error(
       choice, [](auto& p) { p.key_stride = 17; },
       "rows of keys and values are 17 and 16 apart; two int4 share a byte, so expected even numbers");
+}
+
+TEST(AttentionProblem, NamesPrefixesThatDoNotFit) {
+  Choice choice;
+  choice.prefix = 3;
+  choice.lengths = {{1, 2}, {1, 2}};
+  expect_problem_error(
+      choice, [](auto& p) { p.prefixes[0].count = 4; }, "prefix 0 has 4 keys, but its spans hold 3");
+  expect_problem_error(
+      choice,
+      [](auto& p) {
+        p.prefixes[0].sequences = {0, 2};
+      },
+      "prefix 0 is of sequence 2, but the problem has 2");
+  expect_problem_error(
+      choice, [](auto& p) { p.prefixes.push_back(p.prefixes[0]); }, "prefix 1 is the second of sequence 0");
+  expect_problem_error(
+      choice, [](auto&) {}, "the backward takes no shared prefixes; the problem has 1");
 }
 
 TEST(AttentionProblem, NamesWhatTheBackwardCannotDo) {

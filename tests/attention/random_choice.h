@@ -156,19 +156,25 @@ inline Choice random_choice(Draw& draw) {
   choice.spec.mask = random_mask(draw);
   choice.spec.dropout = draw.pick(0.0f, 0.0f, 0.3f);
   choice.spec.soft_cap = draw.pick(0.0f, 0.0f, 2.0f);
-  if (draw.one_in(3)) choice.spec.scale = draw.pick(0.3f, -0.5f, 1.0f, 0.0f);
   choice.key_value_heads = draw.pick(1, 2);
   choice.heads = choice.key_value_heads * draw.pick(1, 2, 3);
   choice.head_width = draw.pick(1, 3, 16, 32, 33, 64, 80);
   choice.value_width = draw.pick(1, 3, 16, 32, 33, 64, 80);
   if (draw.one_in(2)) choice.value_width = choice.head_width;
+  // Most scores are of moderate size, so that more than one key has weight.
+  if (choice.spec.score != Score::cosine) choice.spec.scale = 1.0f / std::sqrt(static_cast<float>(choice.head_width));
+  if (choice.spec.score == Score::scaled_dot && draw.one_in(2)) choice.spec.scale.reset();
+  if (draw.one_in(4)) choice.spec.scale = draw.pick(0.3f, -0.1f, 1.0f, 0.0f);
   if (choice.spec.score == Score::bilinear) choice.key_width = draw.pick(0, 5, 16, 40);
   if (draw.one_in(4)) choose_rule(draw, choice);
   choice.query_dtype = draw.pick(DType::float32, DType::float32, DType::bfloat16);
   choice.output_dtype = draw.pick(DType::float32, DType::float32, DType::bfloat16);
   choice.key_value_dtype = draw.pick(DType::float32, DType::float32, DType::float32, DType::bfloat16, DType::float16,
                                      DType::int8, DType::q4);
+  if (choice.key_value_dtype == DType::q4)  // two share a byte
+    for (int* width : {&choice.head_width, &choice.value_width, &choice.key_width}) *width = (*width + 1) / 2 * 2;
   choice.span = draw.pick(0, 0, 0, 16, 7);
+  choice.prefix = draw.pick(0, 0, 0, 0, 0, 0, 0, 0, 1, 40, 600);
   choice.gap = draw.pick(0, 0, 1, 48);
   choice.slopes = draw.one_in(4);
   choice.reach = draw.pick(-1, -1, -1, 0, 4);
@@ -183,7 +189,9 @@ inline Choice random_choice(Draw& draw) {
     std::int64_t queries = draw.pick(0, 1, 2, 4, 7, 20, 63, 64, 65, 130);
     std::int64_t keys = draw.one_in(2) ? queries : draw.pick(0, 1, 2, 7, 20, 63, 65, 130, 200, 700);
     while (queries * keys > pairs) (queries > keys ? queries : keys) /= 2;
-    pairs -= queries * keys;
+    if (queries * choice.prefix > pairs) queries = std::min<std::int64_t>(queries, 2);
+    pairs -= queries * (keys + choice.prefix);
+    pairs = std::max<std::int64_t>(pairs, 0);
     choice.lengths.emplace_back(queries, keys);
   }
   return choice;
@@ -195,9 +203,6 @@ inline Choice random_choice(std::uint64_t seed) {
 }
 
 /// Whether the kernels compute this at present.
-inline bool supported(const Choice& choice) {
-  return choice.spec.score <= Score::dot && choice.spec.normaliser == Normaliser::softmax && !choice.spec.rule &&
-         choice.bias < 0 && !(choice.slopes && choice.differentiable()) && !is_quantised(choice.key_value_dtype);
-}
+inline bool supported(const Choice& choice) { return choice.prefix == 0; }
 
 }  // namespace heed::attention

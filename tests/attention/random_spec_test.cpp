@@ -17,7 +17,7 @@ std::int64_t number_of(const char* variable, std::int64_t otherwise) {
 /// HEED_RANDOM_SPECS: how many instead; HEED_RANDOM_SEED: the first of them.
 TEST(AttentionOfRandomSpecs, EqualsTheReferenceForwardAndBackwardOnEveryInstructionSet) {
   ThreadPool pool(2);
-  std::int64_t left = number_of("HEED_RANDOM_SPECS", 250);
+  std::int64_t left = number_of("HEED_RANDOM_SPECS", 120);
   for (auto seed = static_cast<std::uint64_t>(number_of("HEED_RANDOM_SEED", 0)); left > 0; ++seed) {
     const Choice choice = random_choice(seed);
     if (!supported(choice)) continue;

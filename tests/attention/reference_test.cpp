@@ -140,6 +140,12 @@ TEST(AttentionReference, NormalisersGiveWhatIsKnownOfSmallCases) {
               {(0.5 - threshold) * (0.5 - threshold), threshold * threshold});
   expect_near(weights_of(Normaliser::entmax15, {0.0, 2.0}), {0.0, 1.0});
   expect_near(weights_of(Normaliser::entmax15, {2.0, 2.0, 2.0, 2.0}), {0.25, 0.25, 0.25, 0.25});
+  const double infinity = std::numeric_limits<double>::infinity();
+  for (const Normaliser normaliser : all_normalisers) {
+    const std::vector<double> weights = weights_of(normaliser, {1.0, -infinity, 0.5});
+    const std::vector<double> without = weights_of(normaliser, {1.0, 0.5});
+    expect_near(weights, {without[0], 0.0, without[1]});
+  }
 }
 
 TEST(AttentionReference, SparseWeightsSumToOneAndFollowFromTheThreshold) {
@@ -183,10 +189,10 @@ TEST(AttentionReference, AQueryThatSeesNoKeyGivesZerosOrItsSink) {
   constexpr double infinity = std::numeric_limits<double>::infinity();
   const auto expected = [](Normaliser normaliser, const Sample& sample, int head) -> double {
     switch (normaliser) {
-      case Normaliser::softmax:
-        return -infinity;
       case Normaliser::softmax_sink:
         return sample.sinks.floats()[head];
+      case Normaliser::softmax:
+        return -infinity;
       case Normaliser::sparsemax:
       case Normaliser::entmax15:
         return infinity;
@@ -252,13 +258,31 @@ TEST(AttentionReference, ReadsQuantisedKeysWithTheirScales) {
   }
 }
 
+TEST(AttentionReference, ASharedPrefixIsTheFirstKeysOfItsSequences) {
+  Choice choice = small(Score::scaled_dot, Normaliser::softmax);
+  choice.lengths = {{3, 4}, {2, 3}, {2, 5}};
+  choice.prefix = 2;
+  choice.spec.mask = causal();
+  const Sample sample(choice, 1);
+  AttentionProblem alone = sample.problem;
+  for (const std::size_t s : {0, 1}) {  // the third begins with its own keys
+    AttentionSequence& sequence = alone.sequences[s];
+    sequence.spans.insert(sequence.spans.begin(), alone.prefixes[0].spans[0]);
+    sequence.key_count += 2;
+  }
+  alone.prefixes.clear();
+  EXPECT_EQ(reference::forward(sample.problem).output, reference::forward(alone).output);
+  EXPECT_EQ(reference::weights(sample.problem, 1, 1), reference::weights(alone, 1, 1));
+  EXPECT_EQ(attention_weights(sample.problem, 1, 1).shape(), (Shape{2, 5}));
+}
+
 TEST(AttentionReference, ComputesTheWorkedExample) {
-  const Tensor keys = Tensor::from({1, 0, 0, 0, 1, 0, 0, 0, 1, 1, 1, 0, 0, 1, 1}).reshaped({1, 1, 5, 3});
-  const Tensor query = Tensor::from({1, 0, -1}).reshaped({1, 1, 1, 3});
+  const Tensor keys = Tensor::from({1, 0, 0, 0, 1, 0, 0, 0, 1, 1, 1, 0, 0, 1, 1});
+  const Tensor query = Tensor::from({1, 0, -1}), output({1, 3});
   AttentionProblem problem;
   problem.spec.score = Score::dot;
   problem.head_width = problem.value_width = 3;
-  problem.query = query.view();
+  problem.query = query.reshaped({1, 3}).view();
   problem.key_stride = problem.value_stride = 3;
   AttentionSequence sequence;
   sequence.query_count = 1;
@@ -270,7 +294,7 @@ TEST(AttentionReference, ComputesTheWorkedExample) {
   const float expected_weights[] = {0.3790f, 0.1394f, 0.0513f, 0.3790f, 0.0513f};
   for (int i = 0; i < 5; ++i) EXPECT_NEAR(weights.floats()[i], expected_weights[i], 5e-5f);
   ThreadPool pool(1);
-  const Tensor output = attend(query, keys, keys, problem.spec, pool);
+  attention_forward(problem, output.view(), nullptr, pool);
   const float expected[] = {0.7580f, 0.5697f, 0.1026f};
   for (int i = 0; i < 3; ++i) EXPECT_NEAR(output.floats()[i], expected[i], 5e-5f);
 }
