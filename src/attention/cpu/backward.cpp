@@ -113,10 +113,8 @@ class Piece {
       rows[i] = reinterpret_cast<const char*>(to_.doutput + (begin_ + i) * to_.doutput_stride);
     pack_columns<Units>({rows, DType::float32, count_, head_.value_width}, {}, doutput_panels_);
     if (head_.keys > 0) {
-      point<false>(head_, 0, 1, rows);
-      first_key_ = rows[0];
-      point<true>(head_, 0, 1, rows);
-      first_value_ = rows[0];
+      point<false>(head_, 0, 1, &first_key_);
+      point<true>(head_, 0, 1, &first_value_);
     }
     if (head_.direction)
       form_ = exponentiate(query_panels_,
