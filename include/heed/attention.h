@@ -112,12 +112,13 @@ struct AttentionProblem {
   RandomKey dropout_key;
 };
 
-/// Null: not wanted. Those of activations are written, or added to where asked; those of what is learned always added to.
+/// Null: not wanted. Those of activations are written, or added to where asked; those of what is learned always added
+/// to.
 struct AttentionGradients {
   View query;       ///< as the problem's query, float32
   View key, value;  ///< [key rows, key_value_heads·width], float32; written at key_begin
   bool accumulate_query = false, accumulate_key = false, accumulate_value = false;
-  float* bilinear = nullptr;   ///< as the problem's, and so the next
+  float* bilinear = nullptr;  ///< as the problem's, and so the next
   float* direction = nullptr;
   float* sinks = nullptr;
   float* slopes = nullptr;
@@ -134,11 +135,34 @@ void attention_forward(const AttentionProblem& problem, View output, float* log_
 /// computed again, block by block.
 void attention_backward(const AttentionProblem& problem, View output, const float* log_sum_exp, View doutput,
                         const AttentionGradients& gradients, ThreadPool& pool);
-/// The exact weights (without dropout) of one head of one sequence: [query_count, key_count].
+/// The exact weights (without dropout) of one head of one sequence: [query_count, its keys with those of a shared
+/// prefix]. heed/attention_inspection.h shows more.
 Tensor attention_weights(const AttentionProblem& problem, std::size_t sequence, int head);
 
-/// The short way: query [batch, heads, queries, width], key and value [batch, key_value_heads, keys, width], float32.
-/// Queries stand at the end: with fewer queries than keys the last query sees what the last key sees.
+/// What attend is given: dense tensors, a sequence of equal length for each entry of the batch.
+struct AttentionInputs {
+  Tensor query;           ///< [batch, heads, queries, width], float32 or bfloat16
+  Tensor key;             ///< [batch, key-value heads, keys, key width], float32, bfloat16 or float16
+  Tensor value;           ///< [batch, key-value heads, keys, value width], of the key's type
+  Tensor bilinear = {};   ///< bilinear scores: W, [heads, width, key width]
+  Tensor direction = {};  ///< additive scores: v, [heads, width]
+  Tensor sinks = {};      ///< Normaliser::softmax_sink: [heads]
+  Tensor slopes = {};     ///< ALiBi: [heads]
+  Tensor relative = {};   ///< biases by distance: [heads, 2·reach + 1]
+  /// Added to scores: 2 to 4 dimensions that broadcast (from the right, extents of 1) to [batch, heads, queries, keys].
+  Tensor bias = {};
+  std::vector<Tensor> parameters = {};  ///< of the spec's rule
+  RandomKey dropout_key = {};
+};
+
+/// The short way, forward only: [batch, heads, queries, value width], of the query's type. Queries stand at the end:
+/// with fewer queries than keys the last query sees what the last key sees. `log_sum_exp`, if given, becomes [batch,
+/// heads, queries]. Throws Error naming the operand and both shapes when shapes do not fit.
+Tensor attend(const AttentionInputs& inputs, const AttentionSpec& spec, ThreadPool& pool,
+              Tensor* log_sum_exp = nullptr);
+/// The same with threads of its own, where the work is worth their start, else on the calling thread alone. Whoever
+/// calls often makes one pool and gives it.
+Tensor attend(const AttentionInputs& inputs, const AttentionSpec& spec);
 Tensor attend(const Tensor& query, const Tensor& key, const Tensor& value, const AttentionSpec& spec, ThreadPool& pool);
 
 }  // namespace heed

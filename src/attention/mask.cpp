@@ -174,14 +174,14 @@ void check_node(const Node* node, std::int64_t sequences, std::int64_t heads) {
     throw Error("attention: the mask's key_lengths has {} lengths, the call has {} sequences; give one, or one each",
                 node->value, sequences);
   if (!node->table) return;
+  const auto expect = [&](std::string_view what, std::int64_t extent, std::int64_t wanted) {
+    if (extent == 1 || extent == wanted) return;
+    throw Error("attention: the mask's {} has {} {}, the call has {}; give 1{}", text_of(node), extent, what, wanted,
+                wanted == 1 ? std::string() : format(" or {}", wanted));
+  };
   const Shape& shape = node->table.shape();
-  const int rank = shape.rank();
-  if (rank > 2 && shape[-3] != 1 && shape[-3] != heads)
-    throw Error("attention: the mask's {} has {} heads, the call has {}; give 1 or {}", text_of(node), shape[-3], heads,
-                heads);
-  if (rank > 3 && shape[0] != 1 && shape[0] != sequences)
-    throw Error("attention: the mask's {} has {} batches, the call has {} sequences; give 1 or {}", text_of(node),
-                shape[0], sequences, sequences);
+  if (shape.rank() > 2) expect("heads", shape[-3], heads);
+  if (shape.rank() > 3) expect("sequences", shape[0], sequences);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <initializer_list>
 
+#include "attention/mask.h"
 #include "attention/terms.h"
 
 namespace heed::attention {
@@ -210,6 +211,7 @@ void check(const AttentionProblem& problem) {
   check_spec(problem);
   check_operands(problem);
   check_parameters(problem);
+  check_mask(problem.spec.mask, static_cast<std::int64_t>(problem.sequences.size()), problem.heads);
   const std::vector<std::int64_t> prefixes = check_prefixes(problem);
   for (std::size_t i = 0; i < prefixes.size(); ++i) check_sequence(problem, i, prefixes[i]);
 }

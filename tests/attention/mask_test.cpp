@@ -212,7 +212,7 @@ TEST(Mask, RefusesWhatMakesNoMask) {
   EXPECT_EQ(check(causal() & allowed(bytes({4, 5, 5}, 1))),
             "attention: the mask's allowed([4, 5, 5]) has 4 heads, the call has 8; give 1 or 8");
   EXPECT_EQ(check(!allowed(bytes({2, 1, 5, 5}, 1))),
-            "attention: the mask's allowed([2, 1, 5, 5]) has 2 batches, the call has 3 sequences; give 1 or 3");
+            "attention: the mask's allowed([2, 1, 5, 5]) has 2 sequences, the call has 3; give 1 or 3");
   EXPECT_EQ(check(key_lengths({1, 2})),
             "attention: the mask's key_lengths has 2 lengths, the call has 3 sequences; give one, or one each");
   EXPECT_EQ(check(allowed(bytes({3, 8, 5, 5}, 1)) | key_lengths({1}) | key_lengths({1, 2, 3})), "");

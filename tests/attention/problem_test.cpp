@@ -138,6 +138,27 @@ TEST(AttentionProblem, NamesBiasesAndParametersThatDoNotFit) {
       "parameter 1 is [2, 7] of bfloat16; expected float32 and one element or more");
 }
 
+TEST(AttentionProblem, NamesMasksThatBroadcastToNothing) {
+  expect_problem_error(
+      plain,
+      [](auto& p) {
+        p.spec.mask = causal() & allowed(Tensor({3, 5, 7}, DType::boolean));
+      },
+      "the mask's allowed([3, 5, 7]) has 3 heads, the call has 2; give 1 or 2");
+  expect_problem_error(
+      plain,
+      [](auto& p) {
+        p.spec.mask = !blocks(Tensor({4, 1, 1, 1}, DType::boolean), 64);
+      },
+      "the mask's blocks([4, 1, 1, 1] of 64) has 4 sequences, the call has 1; give 1");
+  expect_problem_error(
+      plain,
+      [](auto& p) {
+        p.spec.mask = key_lengths({3, 4});
+      },
+      "the mask's key_lengths has 2 lengths, the call has 1 sequences; give one, or one each");
+}
+
 TEST(AttentionProblem, NamesSequencesAndSpansThatDoNotFit) {
   expect_problem_error(
       plain, [](auto& p) { p.sequences[0].query_count = 6; }, "sequence 0 has query rows 0 to 6, the query is [5, 32]");

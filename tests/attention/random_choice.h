@@ -33,7 +33,7 @@ class Draw {
   std::uint64_t next_ = 0;
 };
 
-/// Tables of masks are of these extents: smaller and larger than what they are asked about.
+/// Tables of masks are of these extents: smaller and larger than what they are asked about, in positions.
 inline Tensor random_table(Draw& draw, Shape shape) {
   Tensor table(shape, draw.one_in(2) ? DType::boolean : DType::uint8);
   for (std::int64_t i = 0; i < table.elements(); ++i)
@@ -41,7 +41,9 @@ inline Tensor random_table(Draw& draw, Shape shape) {
   return table;
 }
 
-inline Mask random_primitive(Draw& draw) {
+/// `choice` has its heads and lengths: a mask is of as many, or of one.
+inline Mask random_primitive(Draw& draw, const Choice& choice) {
+  const auto sequences = static_cast<std::int64_t>(choice.lengths.size()), heads = std::int64_t{choice.heads};
   switch (draw.below(12)) {
     case 0:
       return causal();
@@ -60,12 +62,16 @@ inline Mask random_primitive(Draw& draw) {
                    static_cast<std::int32_t>(document % 4));
       return documents(ids);
     }
-    case 6:
-      return key_lengths({draw.pick(0, 3, 50), draw.pick(7, 64, 1000), draw.pick(0, 1, 90)});
+    case 6: {
+      std::vector<std::int64_t> lengths(static_cast<std::size_t>(draw.one_in(3) ? 1 : sequences));
+      for (std::int64_t& length : lengths) length = draw.pick(0, 1, 3, 7, 50, 64, 90, 1000);
+      return key_lengths(lengths);
+    }
     case 7: {
       const std::int64_t queries = draw.pick(1, 30, 300), keys = draw.pick(1, 40, 300);
       return allowed(draw.one_in(2) ? random_table(draw, {queries, keys})
-                                    : random_table(draw, {draw.pick(1, 3), draw.pick(1, 6), queries, keys}));
+                                    : random_table(draw, {draw.pick(std::int64_t{1}, sequences),
+                                                          draw.pick(std::int64_t{1}, heads), queries, keys}));
     }
     case 8:
       return blocks(random_table(draw, {draw.pick(2, 20), draw.pick(3, 20)}), draw.pick(1, 16, 37, 64));
@@ -83,7 +89,8 @@ inline Mask random_primitive(Draw& draw) {
   }
 }
 
-inline Mask random_mask(Draw& draw) {
+inline Mask random_mask(Draw& draw, const Choice& choice) {
+  const auto primitive = [&] { return random_primitive(draw, choice); };
   switch (draw.below(8)) {
     case 0:
     case 1:
@@ -91,15 +98,15 @@ inline Mask random_mask(Draw& draw) {
     case 2:
       return causal();
     case 3:
-      return random_primitive(draw);
+      return primitive();
     case 4:
-      return random_primitive(draw) & random_primitive(draw);
+      return primitive() & primitive();
     case 5:
-      return random_primitive(draw) | random_primitive(draw);
+      return primitive() | primitive();
     case 6:
-      return !random_primitive(draw);
+      return !primitive();
     default:
-      return random_primitive(draw) & (random_primitive(draw) | !random_primitive(draw));
+      return primitive() & (primitive() | !primitive());
   }
 }
 
@@ -153,7 +160,6 @@ inline Choice random_choice(Draw& draw) {
   choice.spec.normaliser =
       draw.pick(Normaliser::softmax, Normaliser::softmax, Normaliser::softmax, Normaliser::softmax_zero,
                 Normaliser::softmax_sink, Normaliser::sigmoid, Normaliser::sparsemax, Normaliser::entmax15);
-  choice.spec.mask = random_mask(draw);
   choice.spec.dropout = draw.pick(0.0f, 0.0f, 0.3f);
   choice.spec.soft_cap = draw.pick(0.0f, 0.0f, 2.0f);
   choice.key_value_heads = draw.pick(1, 2);
@@ -194,6 +200,7 @@ inline Choice random_choice(Draw& draw) {
     pairs = std::max<std::int64_t>(pairs, 0);
     choice.lengths.emplace_back(queries, keys);
   }
+  choice.spec.mask = random_mask(draw, choice);
   return choice;
 }
 
