@@ -50,8 +50,9 @@ struct State {
 class Probe {
  public:
   virtual ~Probe() = default;
-  /// `name` is the layer's (such as "decoder.layers.1.cross"); nothing is computed unless the probe does.
-  virtual void attention(const std::string& name, const AttentionProblem& problem) = 0;
+  /// `name` is the layer's (such as "decoder.layers.1.cross"); nothing is computed unless the probe does
+  /// (heed/attention_inspection.h), with the threads of the pass.
+  virtual void attention(const std::string& name, const AttentionProblem& problem, ThreadPool& pool) = 0;
 };
 
 /// The gradients of weights, in one buffer in the order given: what an optimiser reads and several processes average.

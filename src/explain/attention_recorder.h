@@ -21,7 +21,7 @@ class AttentionRecorder : public Probe {
   explicit AttentionRecorder(std::string layers = "*", std::vector<int> heads = {});
 
   /// Throws Error when the layer has not the heads that are asked for.
-  void attention(const std::string& name, const AttentionProblem& problem) override;
+  void attention(const std::string& name, const AttentionProblem& problem, ThreadPool& pool) override;
 
   /// In the order in which the passes came to them.
   const std::vector<Layer>& layers() const { return layers_; }

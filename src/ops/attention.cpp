@@ -69,7 +69,7 @@ Result forward(Pass& pass, const AttentionOptions& options, const AttentionProbl
   const std::int64_t tokens = problem.query.rows;
   Result result{pass.tensor({tokens, static_cast<std::int64_t>(options.heads) * options.head_width}, pass.product_dtype()), {}};
   if (recording) result.log_sum_exp = pass.tensor({options.heads, tokens});
-  if (pass.probe()) pass.probe()->attention(options.name, problem);
+  if (pass.probe()) pass.probe()->attention(options.name, problem, pass.pool());
   attention_forward(problem, result.output.view(), recording ? result.log_sum_exp.floats() : nullptr, pass.pool());
   return result;
 }

@@ -156,7 +156,7 @@ TEST(Layers, CrossAttentionLooksAtAMemoryGivenOrRemembered) {
 struct Seen : Probe {
   std::vector<std::string> names;
   std::vector<Tensor> weights;
-  void attention(const std::string& name, const AttentionProblem& problem) override {
+  void attention(const std::string& name, const AttentionProblem& problem, ThreadPool&) override {
     names.push_back(name);
     weights.push_back(attention_weights(problem, 0, 0));
   }
