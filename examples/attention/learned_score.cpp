@@ -23,13 +23,10 @@ int main() {
     return score + by_distance(at.head, at.query - at.key);
   });
   std::printf("%s\n", problem.spec.text().c_str());
-  problem.heads = heads;
-  problem.head_width = width;
-  problem.value_width = symbols;
+  problem.heads = heads, problem.head_width = width, problem.value_width = symbols;
   const heed::Tensor query({tokens, heads * width}), key({tokens, width}), value({tokens, symbols});
   problem.query = query.view();
-  problem.key_stride = width;
-  problem.value_stride = symbols;
+  problem.key_stride = width, problem.value_stride = symbols;
   problem.sequences = {{.query_count = tokens, .key_count = tokens, .spans = {{key.data(), value.data(), tokens}}}};
   problem.parameters = {table};
   const heed::Tensor output({tokens, heads * symbols}), doutput({tokens, heads * symbols}), log_sum({heads, tokens});
@@ -49,8 +46,7 @@ int main() {
       value.floats()[t * symbols + symbol[t]] = 1.0f;
     }
     heed::attention_forward(problem, output.view(), log_sum.floats(), pool);
-    loss = 0.0;
-    doutput.fill(0.0f);
+    loss = 0.0, doutput.fill(0.0f);
     constexpr float share = 1.0f / (heads * tokens);
     for (std::int64_t head = 0; head < heads; ++head)
       for (std::int64_t t = wanted[head]; t < tokens; ++t) {  // the loss: −log of the right symbol's probability
@@ -66,7 +62,7 @@ int main() {
   bool found = loss < 0.1;
   for (std::int64_t head = 0; head < heads; ++head) {
     const float* const row = table.floats() + head * reach;
-    const std::int64_t distance = std::max_element(row, row + reach) - row;
+    const auto distance = std::max_element(row, row + reach) - row;
     std::printf("head %d looks %d back\n", static_cast<int>(head), static_cast<int>(distance));
     found = found && distance == wanted[head];
   }
