@@ -174,15 +174,18 @@ class Piece {
       group(at, row, count, sight, values, key_rows);
     }
     if (!to_.query || averages_ || head_.direction) return;
-    // Columns of 64 queries at a time, and of the keys those that any of them sees.
-    for (int column = 0; column < count_; column += panel_width) {
-      const int columns = static_cast<int>(smaller(panel_width, whole_vectors(count_) - column));
-      const Range& range = rows_seen_[column / panel_width];
+    // Of the keys each vector of queries needs those that it sees; neighbours that see the same go together.
+    const int vectors = whole_vectors(count_) / lanes;
+    for (int first = 0; first < vectors;) {
+      const Range range = rows_seen_[first];
+      int end = first + 1;
+      while (end < vectors && rows_seen_[end].begin == range.begin && rows_seen_[end].end == range.end) ++end;
       const int from = static_cast<int>(range.begin) / Units::elements, to = units_of<Units>(range.end);
-      if (range.begin >= range.end) continue;
-      multiply<Units>(head_.width, columns, to - from,
-                      {key_columns.data + from * key_columns.stride, 1, key_columns.stride},
-                      {block_ + from * stride_ + column, stride_}, dquery_ + column, stride_, true);
+      if (from < to)
+        multiply<Units>(head_.width, (end - first) * lanes, to - from,
+                        {key_columns.data + from * key_columns.stride, 1, key_columns.stride},
+                        {block_ + from * stride_ + first * lanes, stride_}, dquery_ + first * lanes, stride_, true);
+      first = end;
     }
   }
 
@@ -205,11 +208,11 @@ class Piece {
     const Runs runs = sight.runs(row, rows);
     float* const dscores = Units::elements == 1 ? block_ + row * stride_ : products_;
     if (row == 0)
-      for (Range& range : rows_seen_) range = {key_block, 0};
-    note(row, rows, runs, dscores);
+      for (Range& range : rows_seen_) range = {0, 0};
+    note(row, rows, runs);
     const Strip strip{head_, false, at + row, begin_, rows, count_, stride_};
     ask_for_next(at + row, rows);
-    if (runs.count == 0) return finish(strip, runs, row, dscores);
+    if (runs.count == 0) return;
     const float* const additive_rows = key_across_ + row * padded(head_.width);
     each_part(runs, [&](int column, int columns) {
       const int panel = column / panel_width * panel_width, inside = column % panel_width;
@@ -294,23 +297,16 @@ class Piece {
       }
   }
 
-  /// Which keys each panel of queries sees; what the last product reads beyond the runs is 0.
-  void note(int row, int rows, const Runs& runs, float* dscores) {
-    bool touched[Sight::most_side] = {};
-    each_part(runs, [&](int column, int) { touched[column / panel_width] = true; });
-    for (int panel = 0; panel * panel_width < count_; ++panel) {
-      Range& range = rows_seen_[panel];
-      if (touched[panel]) {
-        range.begin = smaller(range.begin, row);
-        range.end = larger(range.end, row + rows);
+  /// Which keys each vector of queries sees, from the first to the last; what lies between and is not seen is 0.
+  void note(int row, int rows, const Runs& runs) {
+    for (int k = 0; k < runs.count; ++k)
+      for (int i = runs.run[k].begin; i < runs.run[k].end; i += lanes) {
+        Range& range = rows_seen_[i / lanes];
+        if (range.begin == range.end) range = {row, row};
+        for (std::int64_t unit = units_of<Units>(range.end); unit < row / Units::elements; ++unit)
+          store(block_ + unit * stride_ + i, zero());
+        range.end = row + rows;
       }
-      if (touched[panel] && runs.count == 1 && runs.run[0].begin <= panel * panel_width &&
-          runs.run[0].end >= smaller(whole_vectors(count_), (panel + 1) * panel_width))
-        continue;
-      const int end = static_cast<int>(smaller(whole_vectors(count_), (panel + 1) * panel_width));
-      for (int r = 0; r < rows; ++r)
-        for (int c = panel * panel_width; c < end; c += lanes) store(dscores + r * stride_ + c, zero());
-    }
   }
 
   /// S → P (dropped ones 0, the others divided by what is kept); dP → dS, of the scores as they were normalised.
@@ -448,11 +444,12 @@ class Piece {
       for (int r = 0; r < strip.rows; r += 2) {
         float* const to = block_ + (row + r) / 2 * stride_;
         const bool half = r + 1 >= strip.rows;
-        for (int i = 0; i < whole_vectors(count_); i += lanes) {
-          U unit = __builtin_convertvector(to_bfloat16(load(dscores + r * stride_ + i)), U);
-          if (!half) unit |= __builtin_convertvector(to_bfloat16(load(dscores + (r + 1) * stride_ + i)), U) << 16;
-          store(to + i, as_float(unit));
-        }
+        for (int k = 0; k < runs.count; ++k)
+          for (int i = runs.run[k].begin; i < runs.run[k].end; i += lanes) {
+            U unit = __builtin_convertvector(to_bfloat16(load(dscores + r * stride_ + i)), U);
+            if (!half) unit |= __builtin_convertvector(to_bfloat16(load(dscores + (r + 1) * stride_ + i)), U) << 16;
+            store(to + i, as_float(unit));
+          }
       }
     }
   }
@@ -487,15 +484,14 @@ class Piece {
   Fetch ahead_;
   Form form_ = Form::plain;
   bool averages_ = false;
-  Range rows_seen_[Sight::most_side];
+  Range rows_seen_[query_block / lanes];
 };
 
 template <class Function>
 void with_piece(const Head& head, const HeadGradients& gradients, std::int64_t begin, int count,
                 const attention::Ahead& ahead, Function f) {
 #if defined(HEED_ISA_IS_avx512_bf16)
-  if (!head.direction && head.query_type == DType::bfloat16 && head.key_type == DType::bfloat16 &&
-      head.value_type == DType::bfloat16) {
+  if (head.all_bfloat16()) {
     Piece<BFloat16Units> piece(head, gradients, begin, count, ahead);
     return f(piece);
   }

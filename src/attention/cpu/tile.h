@@ -19,18 +19,19 @@ struct Panel {
   std::int64_t stride;
 };
 
-template <class Units, int R, int N>
+template <class Units, int R, int N, bool cut>
 HEED_INLINE void tile(std::int64_t k, Factor a, Panel b, float* c, std::int64_t stride, bool add, int tail) {
   F sum[R][N];
   for (int r = 0; r < R; ++r)
-    for (int n = 0; n < N; ++n) {
-      if (!add)
-        sum[r][n] = zero();
-      else if (n == N - 1 && tail)
-        sum[r][n] = load(c + r * stride + n * lanes, tail);
-      else
-        sum[r][n] = load(c + r * stride + n * lanes);
+    for (int n = 0; n < N; ++n) sum[r][n] = zero();
+  if (add) {
+    const float* from = c;  // one pointer that moves: R of them would not stay in registers
+    HEED_UNROLL
+    for (int r = 0; r < R; ++r, from += stride) {
+      HEED_UNROLL
+      for (int n = 0; n < N; ++n) sum[r][n] = cut && n == N - 1 ? load(from + n * lanes, tail) : load(from + n * lanes);
     }
+  }
   for (std::int64_t i = 0; i < k; ++i) {
     F row[N];
     HEED_UNROLL
@@ -44,13 +45,16 @@ HEED_INLINE void tile(std::int64_t k, Factor a, Panel b, float* c, std::int64_t 
     a.data += a.step;
     b.data += b.stride;
   }
-  for (int r = 0; r < R; ++r)
+  HEED_UNROLL
+  for (int r = 0; r < R; ++r, c += stride) {
+    HEED_UNROLL
     for (int n = 0; n < N; ++n) {
-      if (n == N - 1 && tail)
-        store(c + r * stride + n * lanes, sum[r][n], tail);
+      if (cut && n == N - 1)
+        store(c + n * lanes, sum[r][n], tail);
       else
-        store(c + r * stride + n * lanes, sum[r][n]);
+        store(c + n * lanes, sum[r][n]);
     }
+  }
 }
 
 /// The most frequent tile, of whole vectors and begun at zero: nothing but its loop.
@@ -84,8 +88,13 @@ HEED_INLINE void whole_tile(std::int64_t k, Factor a, Panel b, float* c, std::in
 template <class Units, int R, int N>
 HEED_INLINE int tiles(int row, int rows, std::int64_t k, Factor a, Panel b, float* c, std::int64_t stride, bool add,
                       int tail) {
-  for (; row + R <= rows; row += R)
-    tile<Units, R, N>(k, {a.data + row * a.row_stride, a.row_stride, a.step}, b, c + row * stride, stride, add, tail);
+  for (; row + R <= rows; row += R) {
+    const Factor part{a.data + row * a.row_stride, a.row_stride, a.step};
+    if (tail)
+      tile<Units, R, N, true>(k, part, b, c + row * stride, stride, add, tail);
+    else
+      tile<Units, R, N, false>(k, part, b, c + row * stride, stride, add, 0);
+  }
   return row;
 }
 
