@@ -1,11 +1,9 @@
 #include "attention/attend.h"
 
-#include <algorithm>
-
 #include "attention/call.h"
-#include "attention/cpu/scratch.h"
 #include "attention/decode.h"
 #include "attention/problem.h"
+#include "attention/schedule.h"
 #include "attention/workspace.h"
 
 HEED_DECLARE_KERNELS(attention::Forward, attention_forward_kernel)
@@ -20,39 +18,6 @@ namespace {
 constexpr kernels::Tables<Forward> forward_kernels = HEED_KERNEL_TABLES(attention_forward_kernel);
 constexpr kernels::Tables<WholeRows> whole_rows_kernels = HEED_KERNEL_TABLES(attention_whole_rows_kernel);
 
-bool needs_whole_rows(const AttentionProblem& problem) {
-  return problem.spec.normaliser == Normaliser::sparsemax || problem.spec.normaliser == Normaliser::entmax15;
-}
-
-/// Some queries of one head.
-struct Piece {
-  std::size_t sequence;
-  int head;
-  std::int64_t begin;
-  int count;
-};
-
-/// Long pieces pack keys for many queries; but every processor of a large machine wants some.
-int forward_queries(const AttentionProblem& problem) {
-  if (needs_whole_rows(problem)) return whole_rows;
-  std::int64_t queries = 0;
-  for (const AttentionSequence& sequence : problem.sequences) queries += sequence.query_count;
-  for (int size = problem.head_width + problem.value_width > 160 ? query_task / 2 : query_task; size > 60; size /= 2)
-    if (queries * problem.heads / size >= 24) return size;
-  return 60;
-}
-
-std::vector<Piece> forward_pieces(const AttentionProblem& problem) {
-  const int most = forward_queries(problem);
-  std::vector<Piece> pieces;
-  for (std::size_t s = 0; s < problem.sequences.size(); ++s)
-    for (int head = 0; head < problem.heads && !is_decoded(problem, problem.sequences[s]); ++head)
-      for (std::int64_t begin = 0; begin < problem.sequences[s].query_count; begin += most)
-        pieces.push_back(
-            {s, head, begin, static_cast<int>(std::min<std::int64_t>(most, problem.sequences[s].query_count - begin))});
-  return pieces;
-}
-
 }  // namespace
 
 void forward(const AttentionProblem& problem, View output, float* log_sum_exp, ThreadPool& pool,
@@ -61,7 +26,7 @@ void forward(const AttentionProblem& problem, View output, float* log_sum_exp, T
   const Operands operands(problem, pool);
   const Call call(problem, operands, output, log_sum_exp, false, set);
   decode(problem, call, pool, set);
-  const bool whole = needs_whole_rows(problem);
+  const bool whole = needs_whole_rows(problem.spec.normaliser);
   const std::vector<Piece> pieces = forward_pieces(problem);
   const std::int64_t width = operands.width() + problem.value_width;
   const std::vector<Share> shares = shares_of(static_cast<std::int64_t>(pieces.size()), [&](std::int64_t i) {
@@ -73,9 +38,7 @@ void forward(const AttentionProblem& problem, View output, float* log_sum_exp, T
     for (std::int64_t p = share.begin; p < share.end; ++p) {
       const Piece& piece = pieces[static_cast<std::size_t>(p)];
       const std::int64_t keys = operands.keys(piece.sequence).count;
-      const Workspace workspace((whole ? whole_rows_scratch(operands.width(), problem.value_width, piece.count, keys)
-                                       : forward_scratch(operands.width(), problem.value_width, piece.count)) +
-                                call.rule_scratch());
+      const Workspace workspace(forward_floats(problem, piece.count, keys) + call.rule_scratch());
       const Head head = call.head(piece.sequence, piece.head, workspace.floats());
       if (whole) {
         whole_rows_kernels[set].attend(head, piece.begin, piece.count);

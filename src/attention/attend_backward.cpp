@@ -6,6 +6,7 @@
 #include "attention/call.h"
 #include "attention/cpu/scratch.h"
 #include "attention/problem.h"
+#include "attention/schedule.h"
 #include "attention/workspace.h"
 #include "base/pause.h"
 
@@ -16,14 +17,6 @@ namespace heed::attention {
 namespace {
 
 constexpr kernels::Tables<Backward> backward_kernels = HEED_KERNEL_TABLES(attention_backward_kernel);
-
-/// Some queries of one head.
-struct Piece {
-  std::size_t sequence;
-  int head;
-  std::int64_t begin;
-  int count;
-};
 
 void wait_a_little() {
   thread_local int tries = 0;
@@ -37,42 +30,6 @@ void clear(const View& view, std::int64_t row, std::int64_t rows, std::int64_t c
   for (std::int64_t i = row; view.data && i < row + rows; ++i)
     std::fill_n(view.floats() + i * view.row_stride + column, width, 0.0f);
 }
-
-/// The pieces of a backward in the order in which they are begun. Pieces of one chain add to the same gradients.
-struct Plan {
-  struct Step {
-    Piece piece;
-    std::size_t chain;
-    std::ptrdiff_t before;  ///< the step before in the chain, or −1
-    bool first;             ///< of its keys
-  };
-  std::vector<Step> steps;
-  bool serial = false;
-
-  Plan(const AttentionProblem& problem, const AttentionGradients& gradients) {
-    const int group = problem.heads / problem.key_value_heads;
-    const auto key_heads = static_cast<std::size_t>(problem.key_value_heads);
-    const std::int64_t* const strides = problem.bias.strides;
-    const bool across_sequences = gradients.bias && strides[0] == 0 && problem.sequences.size() > 1;
-    const bool across_heads = gradients.bias && strides[1] == 0 && problem.heads > 1;
-    serial = gradients.slopes || gradients.relative || gradients.direction || !gradients.parameters.empty() ||
-             (gradients.bias && strides[3] == 0);
-    std::vector<std::ptrdiff_t> last(problem.sequences.size() * key_heads, -1);
-    std::int64_t longest = 0;
-    for (const AttentionSequence& sequence : problem.sequences) longest = std::max(longest, sequence.query_count);
-    // Blocks outermost: neighbouring steps belong to other chains, and seldom wait.
-    for (std::int64_t begin = 0; begin < longest; begin += query_block)
-      for (std::size_t s = 0; s < problem.sequences.size(); ++s)
-        for (int head = 0; head < problem.heads && begin < problem.sequences[s].query_count; ++head) {
-          const std::int64_t count = std::min<std::int64_t>(query_block, problem.sequences[s].query_count - begin);
-          const std::size_t chain =
-              (across_sequences ? 0 : s) * key_heads + (across_heads ? 0 : static_cast<std::size_t>(head / group));
-          const bool first = begin == 0 && head % group == 0;
-          steps.push_back({{s, head, begin, static_cast<int>(count)}, chain, last[chain], first});
-          last[chain] = static_cast<std::ptrdiff_t>(steps.size()) - 1;
-        }
-  }
-};
 
 /// Of each head of each sequence by itself: what all its pieces add to, added up in order at the end.
 class Partial {
@@ -120,7 +77,9 @@ void backward(const AttentionProblem& problem, View output, const float* log_sum
   const Operands operands(problem, pool);
   const Operands::Gradients own = operands.begin_backward(gradients);
   const Call call(problem, operands, output, const_cast<float*>(log_sum_exp), true, set);
-  const Plan plan(problem, gradients);
+  const BackwardSteps plan(
+      problem, gradients.bias,
+      gradients.slopes || gradients.relative || gradients.direction || !gradients.parameters.empty());
   const std::int64_t heads = problem.heads, group = heads / problem.key_value_heads, width = operands.width();
   const std::int64_t value_width = problem.value_width, table = 2 * problem.relative_reach + 1;
   const auto sequences = static_cast<std::int64_t>(problem.sequences.size());
@@ -159,7 +118,7 @@ void backward(const AttentionProblem& problem, View output, const float* log_sum
   };
   /// Where the gradients of step `s` go.
   const auto gradients_of = [&](std::int64_t s) {
-    const Plan::Step& step = plan.steps[static_cast<std::size_t>(s)];
+    const BackwardSteps::Step& step = plan.steps[static_cast<std::size_t>(s)];
     const AttentionSequence& sequence = problem.sequences[step.piece.sequence];
     const std::int64_t head = step.piece.head, shared = head / group, rows = problem.query.rows;
     const auto index = static_cast<std::int64_t>(step.piece.sequence);
@@ -218,7 +177,7 @@ void backward(const AttentionProblem& problem, View output, const float* log_sum
       const Workspace workspace(backward_scratch(operands.width(), problem.value_width, piece.count) +
                                 call.rule_scratch());
       const Head head = call.head(piece.sequence, piece.head, workspace.floats());
-      if (problem.spec.normaliser > Normaliser::sigmoid) {
+      if (averages_first(problem.spec.normaliser)) {
         float* const product =
             products.floats() + piece.head * problem.query.rows + problem.sequences[piece.sequence].query_begin;
         to.product = nullptr;

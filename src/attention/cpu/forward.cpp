@@ -210,8 +210,7 @@ class Piece {
 
 void forward(const Head& head, std::int64_t begin, int count, const attention::Ahead& ahead) {
 #if defined(HEED_ISA_IS_avx512_bf16)
-  if (!head.direction && head.query_type == DType::bfloat16 && head.key_type == DType::bfloat16 &&
-      head.value_type == DType::bfloat16)
+  if (head.all_bfloat16())
     return Piece<BFloat16Units>(head, begin, count, ahead, attention::Scratch(head.scratch)).run();
 #endif
   Piece<Float32Units>(head, begin, count, ahead, attention::Scratch(head.scratch)).run();

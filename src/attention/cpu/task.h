@@ -61,6 +61,10 @@ struct Head {
   int batch = 0, number = 0;  ///< which sequence and head this is, for masks and rules
   float* scratch = nullptr;   ///< scratch_floats() floats, aligned to 64 bytes
 
+  /// Whether pairs of elements may be multiplied as they are, where the processor does that.
+  bool all_bfloat16() const {
+    return !direction && query_type == DType::bfloat16 && key_type == DType::bfloat16 && value_type == DType::bfloat16;
+  }
   bool has_rule() const { return program && program->has_rule; }
   std::int64_t rule_scratch() const { return program ? program->scratch : 0; }
   /// False when a score is the scaled product and nothing else (bands aside).

@@ -199,8 +199,7 @@ template <class Function>
 void with_units(const Head& head, std::int64_t begin, int count, Function f) {
   const attention::Scratch scratch(head.scratch);
 #if defined(HEED_ISA_IS_avx512_bf16)
-  if (!head.direction && head.query_type == DType::bfloat16 && head.key_type == DType::bfloat16 &&
-      head.value_type == DType::bfloat16) {
+  if (head.all_bfloat16()) {
     WholeRows<BFloat16Units> rows(head, begin, count, scratch);
     return f(rows);
   }
