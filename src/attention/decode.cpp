@@ -92,7 +92,18 @@ class Decoder {
       add(group_of(problem, call, std::move(sequences), 0, prefix.count));
     }
     for (std::size_t index = 0; index < problem.sequences.size(); ++index)
-      if (decoded(index)) add(group_of(problem, call, {index}, begin[index], begin[index] + problem.sequences[index].key_count));
+      if (decoded(index))
+        add(group_of(problem, call, {index}, begin[index], begin[index] + problem.sequences[index].key_count));
+  }
+
+  DecodeWork work() const {
+    DecodeWork work{.partial_floats = partial_floats_};
+    for (const Group& group : groups_) {
+      work.parts += group.parts();
+      work.longest = std::max(work.longest, std::min(group.part, group.end - group.begin));
+      work.thread_floats = std::max(work.thread_floats, decode_scratch(group.decoding));
+    }
+    return work;
   }
 
   void run(ThreadPool& pool, const Decode& kernels, std::int64_t rule_scratch) {
@@ -194,5 +205,7 @@ bool is_decoded(const AttentionProblem& problem, const AttentionSequence& sequen
 void decode(const AttentionProblem& problem, const Call& call, ThreadPool& pool, kernels::InstructionSet set) {
   Decoder(problem, call).run(pool, decode_kernels[set], call.rule_scratch());
 }
+
+DecodeWork decode_work(const AttentionProblem& problem, const Call& call) { return Decoder(problem, call).work(); }
 
 }  // namespace heed::attention

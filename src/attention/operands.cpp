@@ -158,6 +158,13 @@ Operands::Keys Operands::keys(std::size_t sequence) const {
   return {&spans, count, problem_.key_stride, problem_.key_value_dtype};
 }
 
+std::int64_t Operands::bytes() const {
+  std::int64_t sum = 0;
+  for (const Tensor* tensor : {&query_memory_, &key_memory_, &query_norms_, &key_norms_})
+    if (*tensor) sum += tensor->bytes();
+  return sum;
+}
+
 const float* Operands::query_term(std::size_t sequence, int head) const {
   if (problem_.spec.score != Score::euclidean) return nullptr;
   return query_norms_.floats() + head * query_norms_.width() + problem_.sequences[sequence].query_begin;

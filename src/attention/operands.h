@@ -22,6 +22,7 @@ class Operands {
   int width() const { return width_; }
   float scale() const { return scale_; }
   Keys keys(std::size_t sequence) const;
+  std::int64_t bytes() const;  ///< of memory of its own
   /// Of one head of one sequence; null: no such term.
   const float* query_term(std::size_t sequence, int head) const;
   const float* key_term(std::size_t sequence, int key_value_head) const;
