@@ -12,10 +12,10 @@ namespace {
 
 using attention::Decoding;
 
-inline constexpr int granule = 16;           ///< keys that are looked at or left out together
-inline constexpr std::int64_t lead = 16384;  ///< bytes that are asked for before they are needed
-inline constexpr std::int64_t tile_bytes =
-    65536;  ///< values that are summed up together, out of the second-level cache
+inline constexpr int granule = 16;  ///< keys that are looked at or left out together
+// Memory is asked for in the order in which it lies, some way ahead; a few rows, once they have come, are read head by
+// head. Both together are less than a first-level cache holds.
+inline constexpr std::int64_t lead = 16384, tile_bytes = 16384;
 
 static_assert(sizeof(Runs) <= attention::run_floats * sizeof(float));
 
@@ -71,7 +71,7 @@ class Part {
     start();
     Block *block = &blocks_[0], *next = &blocks_[1];
     if (!stage(*block)) return;
-    stream_.begin(block->key, needed_rows(*block, block->key), key_bytes());
+    stream_.begin(block->key, block->count, key_bytes());
     stream_.ask(lead / 64);
     for (bool more = true; more;) {
       more = stage(*next);
@@ -203,32 +203,44 @@ class Part {
       for (int i = 0; i < count; ++i) to[h * most_ + i] = from[i * heads + h];
   }
 
-  /// How many rows a stream takes: all, and if some are left out, none.
-  static int needed_rows(const Block& block, const char* const*) { return block.count; }
+  /// Rows of `bytes` that are read head by head: so few that they lie in the first-level cache by then.
+  int tile_of(std::int64_t bytes, std::int64_t tile) const {
+    return static_cast<int>(smaller(larger(tile / bytes / 4 * 4, 4), most_));
+  }
 
   void score(const Block& block) {
-    for (int at = 0; at < block.count; at += granule) {
-      if ((block.any >> at / granule & 1) == 0) continue;
-      for (int h = 0; h < decoding_.key_value_heads; ++h) {
-        if ((block.needed[h] >> at / granule & 1) == 0) continue;
-        const int from = at > block.first[h] ? at : block.first[h];
-        const int to = at + granule < block.last[h] ? at + granule : block.last[h];
-        const Rowwise rows{queries_ + std::int64_t{h} * decoding_.rows * query_stride_,
-                           query_stride_,
-                           decoding_.rows,
-                           scores_of(h, 0) + from,
-                           score_stride_,
-                           std::int64_t{h} * head_.width * bits_of(head_.key_type) / 8,
-                           head_.width};
-        score_(rows, block.key + from, to - from, stream_);
-        if (stream_.finished() && !values_asked_) {
-          values_asked_ = true;
-          stream_.begin(block.value, block.count, value_bytes());
-        }
-      }
-    }
+    const int tile = tile_of(key_bytes(), tile_bytes);
+    for (int at = 0; at < block.count; at += tile)
+      for (int h = 0; h < decoding_.key_value_heads; ++h)
+        each_needed(block, h, at, at + tile, [&](int from, int to) {
+          const Rowwise rows{queries_ + std::int64_t{h} * decoding_.rows * query_stride_,
+                             query_stride_,
+                             decoding_.rows,
+                             scores_of(h, 0) + from,
+                             score_stride_,
+                             std::int64_t{h} * head_.width * bits_of(head_.key_type) / 8,
+                             head_.width};
+          score_(rows, block.key + from, to - from, stream_);
+          if (stream_.finished() && !values_asked_) {
+            values_asked_ = true;
+            stream_.begin(block.value, block.count, value_bytes());
+          }
+        });
     if (!values_asked_) stream_.begin(block.value, block.count, value_bytes());
     values_asked_ = true;
+  }
+
+  /// f(from, to) for what a key-value head's rows look at of keys [at, end).
+  template <class Function>
+  HEED_INLINE static void each_needed(const Block& block, int h, int at, int end, Function f) {
+    if (end > block.last[h]) end = block.last[h];
+    for (int from = at > block.first[h] ? at : block.first[h]; from < end;) {
+      int to = from;
+      while (to < end && (block.needed[h] >> to / granule & 1) != 0) to = (to / granule + 1) * granule;
+      if (to > end) to = end;
+      if (to > from) f(from, to);
+      from = to > from ? to : (from / granule + 1) * granule;
+    }
   }
 
   void weigh(const Block& block) {
@@ -312,31 +324,20 @@ class Part {
   void sum(const Block& block, const Block* next) {
     values_asked_ = false;
     bool asked = false;
-    const int tile = static_cast<int>(smaller(larger(tile_bytes / value_bytes() / granule * granule, granule), most_));
-    for (int at = 0; at < block.count; at += tile) {
-      for (int h = 0; h < decoding_.key_value_heads; ++h) {
-        const int end = static_cast<int>(smaller(smaller(at + tile, block.count), block.last[h]));
-        for (int from = at > block.first[h] ? at : block.first[h]; from < end;) {
-          if ((block.needed[h] >> from / granule & 1) == 0) {
-            from = (from / granule + 1) * granule;
-            continue;
-          }
-          int to = from;
-          while (to < end && (block.needed[h] >> to / granule & 1) != 0) to = (to / granule + 1) * granule;
-          if (to > end) to = end;
+    const int tile = tile_of(value_bytes(), tile_bytes);
+    for (int at = 0; at < block.count; at += tile)
+      for (int h = 0; h < decoding_.key_value_heads; ++h)
+        each_needed(block, h, at, at + tile, [&](int from, int to) {
           const Rowwise rows{row_of(h, 0),     partial_stride_,
                              decoding_.rows,   scores_of(h, 0) + from,
                              score_stride_,    std::int64_t{h} * head_.value_width * bits_of(head_.value_type) / 8,
                              head_.value_width};
           sum_(rows, block.value + from, to - from, stream_);
-          from = to;
           if (next && !asked && stream_.finished()) {
             asked = true;
             stream_.begin(next->key, next->count, key_bytes());
           }
-        }
-      }
-    }
+        });
     if (next && !asked) stream_.begin(next->key, next->count, key_bytes());
   }
 

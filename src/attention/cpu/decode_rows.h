@@ -120,12 +120,41 @@ class Stream {
   std::int64_t bytes_ = 0;
 };
 
-/// Sums of `lanes` vectors, each in its lane.
-HEED_INLINE F totals(F (&sum)[lanes]) {
-  for (int left = lanes; left > 1; left /= 2)
+template <int left>
+HEED_INLINE void fold(F (&sum)[lanes]) {
+  if constexpr (left > 1) {
+    HEED_UNROLL
     for (int i = 0; i < left / 2; ++i)
       sum[i] = evens(sum[2 * i], sum[2 * i + 1], Lanes()) + odds(sum[2 * i], sum[2 * i + 1], Lanes());
+    fold<left / 2>(sum);
+  }
+}
+/// Sums of `lanes` vectors, each in its lane.
+HEED_INLINE F totals(F (&sum)[lanes]) {
+  fold<lanes>(sum);
   return sum[0];
+}
+
+/// sum[row · K + key] += the products of one pair of each.
+template <DType type, int R, bool whole>
+HEED_INLINE void add_products(const float* rows, std::int64_t row_stride, const char* const (&key)[lanes / R],
+                              std::int64_t at, int left, F (&sum)[lanes]) {
+  constexpr int K = lanes / R;
+  F first[R], second[R];
+  HEED_UNROLL
+  for (int r = 0; r < R; ++r) {
+    first[r] = load(rows + r * row_stride);
+    second[r] = load(rows + r * row_stride + lanes);
+  }
+  HEED_UNROLL
+  for (int k = 0; k < K; ++k) {
+    const Pair element = whole ? load_pair<type>(key[k] + at) : load_pair<type>(key[k] + at, left);
+    HEED_UNROLL
+    for (int r = 0; r < R; ++r) {
+      sum[r * K + k] = fma(element.first, first[r], sum[r * K + k]);
+      sum[r * K + k] = fma(element.second, second[r], sum[r * K + k]);
+    }
+  }
 }
 
 /// scores[row][key] of R rows with lanes / R keys, of which `count` exist.
@@ -139,33 +168,11 @@ HEED_INLINE void score_keys(const float* rows, std::int64_t row_stride, const ch
   for (int k = 0; k < K; ++k) key[k] = keys[k < count ? k : count - 1] + column;
   HEED_UNROLL
   for (int i = 0; i < lanes; ++i) sum[i] = zero();
-  const auto add = [&](const Pair(&element)[K]) __attribute__((always_inline)) {
-    HEED_UNROLL
-    for (int r = 0; r < R; ++r) {
-      const F first = load(rows + r * row_stride), second = load(rows + r * row_stride + lanes);
-      HEED_UNROLL
-      for (int k = 0; k < K; ++k) {
-        sum[r * K + k] = fma(element[k].first, first, sum[r * K + k]);
-        sum[r * K + k] = fma(element[k].second, second, sum[r * K + k]);
-      }
-    }
-    rows += pair;
-  };
+  std::int64_t at = 0;
   int left = width;
-  for (; left >= pair; left -= pair) {
-    Pair element[K];
-    HEED_UNROLL
-    for (int k = 0; k < K; ++k) {
-      element[k] = load_pair<type>(key[k]);
-      key[k] += pair_bytes<type>;
-    }
-    add(element);
-  }
-  if (left > 0) {
-    Pair element[K];
-    for (int k = 0; k < K; ++k) element[k] = load_pair<type>(key[k], left);
-    add(element);
-  }
+  for (; left >= pair; left -= pair, at += pair_bytes<type>, rows += pair)
+    add_products<type, R, true>(rows, row_stride, key, at, 0, sum);
+  if (left > 0) add_products<type, R, false>(rows, row_stride, key, at, left, sum);
   float all[lanes];
   store(all, totals(sum));
   HEED_UNROLL
