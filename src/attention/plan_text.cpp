@@ -176,7 +176,7 @@ std::string backward_lines(const AttentionProblem& problem) {
   std::string text =
       format("backward: weights computed again, in {} of at most {} queries of a head, {} keys at a time; fused\n",
              many(static_cast<std::int64_t>(steps.steps.size()), "piece"), query_block, key_block);
-  text += format("backward: {} of pieces add to the same gradients, each piece {} the one before\n",
+  text += format("backward: pieces that add to the same gradients follow one another in {}, each {} the one before\n",
                  many(static_cast<std::int64_t>(steps.chains), "chain"),
                  steps.serial ? "behind the whole of" : "block by block behind");
   if (averages_first(problem.spec.normaliser))
