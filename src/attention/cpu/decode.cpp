@@ -12,7 +12,6 @@ namespace {
 
 using attention::Decoding;
 
-inline constexpr int granule = 16;  ///< keys that are looked at or left out together
 // Memory is asked for in the order in which it lies, some way ahead; a few rows, once they have come, are read head by
 // head. Both together are less than a first-level cache holds.
 inline constexpr std::int64_t lead = 16384, tile_bytes = 16384;
@@ -71,7 +70,7 @@ class Part {
     start();
     Block *block = &blocks_[0], *next = &blocks_[1];
     if (!stage(*block)) return;
-    stream_.begin(block->key, block->count, key_bytes());
+    stream_.begin(block->key, block->count, block->any, key_bytes());
     stream_.ask(lead / 64);
     for (bool more = true; more;) {
       more = stage(*next);
@@ -204,12 +203,12 @@ class Part {
   }
 
   /// Rows of `bytes` that are read head by head: so few that they lie in the first-level cache by then.
-  int tile_of(std::int64_t bytes, std::int64_t tile) const {
-    return static_cast<int>(smaller(larger(tile / bytes / 4 * 4, 4), most_));
+  int tile_of(std::int64_t bytes) const {
+    return static_cast<int>(smaller(larger(tile_bytes / bytes / 4 * 4, 4), most_));
   }
 
   void score(const Block& block) {
-    const int tile = tile_of(key_bytes(), tile_bytes);
+    const int tile = tile_of(key_bytes());
     for (int at = 0; at < block.count; at += tile)
       for (int h = 0; h < decoding_.key_value_heads; ++h)
         each_needed(block, h, at, at + tile, [&](int from, int to) {
@@ -223,10 +222,10 @@ class Part {
           score_(rows, block.key + from, to - from, stream_);
           if (stream_.finished() && !values_asked_) {
             values_asked_ = true;
-            stream_.begin(block.value, block.count, value_bytes());
+            stream_.begin(block.value, block.count, block.any, value_bytes());
           }
         });
-    if (!values_asked_) stream_.begin(block.value, block.count, value_bytes());
+    if (!values_asked_) stream_.begin(block.value, block.count, block.any, value_bytes());
     values_asked_ = true;
   }
 
@@ -324,7 +323,7 @@ class Part {
   void sum(const Block& block, const Block* next) {
     values_asked_ = false;
     bool asked = false;
-    const int tile = tile_of(value_bytes(), tile_bytes);
+    const int tile = tile_of(value_bytes());
     for (int at = 0; at < block.count; at += tile)
       for (int h = 0; h < decoding_.key_value_heads; ++h)
         each_needed(block, h, at, at + tile, [&](int from, int to) {
@@ -335,10 +334,10 @@ class Part {
           sum_(rows, block.value + from, to - from, stream_);
           if (next && !asked && stream_.finished()) {
             asked = true;
-            stream_.begin(next->key, next->count, key_bytes());
+            stream_.begin(next->key, next->count, next->any, key_bytes());
           }
         });
-    if (next && !asked) stream_.begin(next->key, next->count, key_bytes());
+    if (next && !asked) stream_.begin(next->key, next->count, next->any, key_bytes());
   }
 
   const Decoding& decoding_;

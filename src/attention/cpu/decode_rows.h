@@ -87,12 +87,17 @@ HEED_INLINE Pair load_pair(const char* from, int count) {
   }
 }
 
+inline constexpr int granule = 16;  ///< keys that are looked at or left out together
+
 /// Asks for memory that will be read soon: rows in the order in which they are read, some lines at each step.
 class Stream {
  public:
-  void begin(const char* const* rows, int count, std::int64_t bytes) {
+  /// Rows of `bytes`; of those the granules of `needed` alone.
+  void begin(const char* const* rows, int count, std::uint32_t needed, std::int64_t bytes) {
     rows_ = rows;
-    left_ = count;
+    row_ = 0;
+    count_ = count;
+    needed_ = needed;
     bytes_ = bytes;
     next_stretch();
   }
@@ -100,23 +105,23 @@ class Stream {
     for (int i = 0; i < lines && at_ < end_; ++i) {
       __builtin_prefetch(at_);
       at_ += 64;
-      if (at_ >= end_ && left_ > 0) next_stretch();
+      if (at_ >= end_) next_stretch();
     }
   }
   bool finished() const { return at_ >= end_; }
 
  private:
   void next_stretch() {
-    at_ = end_ = nullptr;
-    if (left_ == 0) return;
-    at_ = *rows_;
-    end_ = at_;
-    for (; left_ > 0 && *rows_ == end_; --left_, ++rows_) end_ += bytes_;
+    const auto is_needed = [&] { return (needed_ >> row_ / granule & 1) != 0; };
+    while (row_ < count_ && !is_needed()) ++row_;
+    at_ = end_ = row_ < count_ ? rows_[row_] : nullptr;
+    for (; row_ < count_ && rows_[row_] == end_ && is_needed(); ++row_) end_ += bytes_;
   }
 
   const char* const* rows_ = nullptr;
   const char *at_ = nullptr, *end_ = nullptr;
-  int left_ = 0;
+  int row_ = 0, count_ = 0;
+  std::uint32_t needed_ = 0;
   std::int64_t bytes_ = 0;
 };
 
