@@ -45,7 +45,7 @@ bool has_bfloat16_products(const Choice& choice, kernels::InstructionSet set) {
 
 TEST(AttentionInspection, WeightsAndScoresOfRandomSpecsEqualTheReference) {
   ThreadPool pool(2);
-  for (std::uint64_t seed = 0; seed < 40; ++seed) {
+  for (std::uint64_t seed = 0; seed < 25; ++seed) {
     const Choice choice = random_choice(seed);
     const Sample sample(choice, seed);
     for (const kernels::InstructionSet set : kernels::available()) {
@@ -208,7 +208,7 @@ std::vector<double> rollout(const std::vector<Sample>& layers, std::size_t seque
     for (std::size_t i = 0; i < n; ++i)
       for (std::size_t j = 0; j < n; ++j) {
         const double weight = (1.0 - identity) * mean[i * n + j] + (i == j ? identity : 0.0);
-        for (std::size_t k = 0; k < n; ++k) next[i * n + k] += weight * product[j * n + k];
+        for (std::size_t k = 0; weight != 0.0 && k < n; ++k) next[i * n + k] += weight * product[j * n + k];
       }
     product = next;
   }
@@ -221,7 +221,7 @@ TEST(AttentionInspection, RolloutIsTheProductOfTheLayers) {
     Choice choice;
     choice.spec.normaliser = normaliser;
     choice.spec.mask = causal() | window(9);
-    choice.lengths = {{3, 3}, {600, 600}};  // more than are held together
+    choice.lengths = {{3, 3}, {530, 530}};  // more than are held together
     choice.heads = 2;
     choice.head_width = 8;
     std::vector<Sample> layers;
@@ -233,11 +233,11 @@ TEST(AttentionInspection, RolloutIsTheProductOfTheLayers) {
     const double tolerance = 3.0 * Tolerances(choice, layers[0]).log_sum_exp;
     const std::vector<double> expected = rollout(layers, 1, 0.4f);
     const Tensor all = attention_rollout(problems, {.sequence = 1, .identity = 0.4f}, pool);
-    EXPECT_EQ(all.shape(), (Shape{600, 600}));
+    EXPECT_EQ(all.shape(), (Shape{530, 530}));
     EXPECT_EQ(difference("rollout", elements_of(all), expected, tolerance), "");
-    const Tensor some = attention_rollout(problems, {.sequence = 1, .identity = 0.4f, .rows = {599, 7}}, pool);
-    std::vector<double> rows(&expected[599 * 600], &expected[599 * 600] + 600);
-    rows.insert(rows.end(), &expected[7 * 600], &expected[7 * 600] + 600);
+    const Tensor some = attention_rollout(problems, {.sequence = 1, .identity = 0.4f, .rows = {529, 7}}, pool);
+    std::vector<double> rows(&expected[529 * 530], &expected[529 * 530] + 530);
+    rows.insert(rows.end(), &expected[7 * 530], &expected[7 * 530] + 530);
     EXPECT_EQ(difference("rows of a rollout", elements_of(some), rows, tolerance), "");
   }
 }
