@@ -2,6 +2,7 @@
 #include <heed/attention_inspection.h>
 
 #include "attention/compare.h"
+#include "attention/look.h"
 #include "attention/random_choice.h"
 
 namespace heed::attention {
@@ -239,6 +240,25 @@ TEST(AttentionInspection, RolloutIsTheProductOfTheLayers) {
     std::vector<double> rows(&expected[529 * 530], &expected[529 * 530] + 530);
     rows.insert(rows.end(), &expected[7 * 530], &expected[7 * 530] + 530);
     EXPECT_EQ(difference("rows of a rollout", elements_of(some), rows, tolerance), "");
+  }
+}
+
+TEST(AttentionInspection, NothingIsWrittenOrReadBehindRowsOfAnyLength) {
+  ThreadPool pool(1);
+  for (const kernels::InstructionSet set : kernels::available()) {
+    const Using used(set);
+    for (std::int64_t keys = 1; keys < 40; keys += 3) {
+      Choice choice;
+      choice.lengths = {{3, keys}};
+      choice.guarded = true;
+      const Sample sample(choice, 1);
+      const Look look("look", sample.problem, {}, pool);
+      const Tensor rows = guarded_tensor({3, keys}, DType::float32);
+      look.show(look.blocks()[0], 0, rows.floats(), keys);
+      for (std::int64_t row = 0; row < 3; ++row)
+        EXPECT_NEAR(std::accumulate(rows.floats() + row * keys, rows.floats() + (row + 1) * keys, 0.0), 1.0,
+                    8.0 * std::numeric_limits<float>::epsilon());
+    }
   }
 }
 
