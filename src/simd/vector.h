@@ -353,19 +353,22 @@ HEED_INLINE F log(F x) {
   return fma(__builtin_convertvector(exponent, F), set1(0.693147180559945309f), f + fma(p * f, square, set1(-0.5f) * square));
 }
 
-/// Hyperbolic tangent, relative error about 3e-7: an odd polynomial near 0, 1 − 2/(e^{2x}+1) elsewhere.
+/// Hyperbolic tangent, relative error about 4e-7: an odd rational function of degrees 9 and 8, of least relative error up
+/// to 9 (2e-8), where the tangent is 1 to rounding. Half the work of exp and a polynomial near 0.
 HEED_INLINE F tanh(F x) {
-  const F magnitude = min(set1(10.0f), absolute(x));  // x last: a NaN stays
-  const F e = exp(magnitude + magnitude);
-  const F far = set1(1.0f) - set1(2.0f) / (e + set1(1.0f));
-  const F square = x * x;  // Cephes' range: |x| < 0.625
-  F p = set1(-5.70498872745e-3f);
-  p = fma(p, square, set1(2.06390887954e-2f));
-  p = fma(p, square, set1(-5.37397155531e-2f));
-  p = fma(p, square, set1(1.33314422036e-1f));
-  p = fma(p, square, set1(-3.33332819422e-1f));
-  const F near = fma(p * square, x, x);
-  return select(absolute(x) < set1(0.625f), near, copy_sign(far, x));
+  const F bounded = max(set1(-9.0f), min(set1(9.0f), x));  // x last: a NaN stays, and ±9 gives ±1
+  const F square = bounded * bounded;
+  F p = set1(1.335467123e-8f);
+  p = fma(p, square, set1(2.060908946e-5f));
+  p = fma(p, square, set1(3.495588558e-3f));
+  p = fma(p, square, set1(1.338102600e-1f));
+  p = fma(p, square, set1(9.999999795e-1f));
+  F q = set1(7.776562332e-7f);
+  q = fma(q, square, set1(3.285635527e-4f));
+  q = fma(q, square, set1(2.587698382e-2f));
+  q = fma(q, square, set1(4.671434159e-1f));
+  q = fma(q, square, set1(1.0f));
+  return select(absolute(x) < set1(9.0f), bounded * p / q, copy_sign(bounded * set1(1.0f / 9.0f), x));
 }
 
 struct Normal {
