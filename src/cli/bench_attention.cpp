@@ -24,7 +24,7 @@ BenchResult measure_decode(DType dtype, std::int64_t length, Bench& bench) {
   const Tensor output({1, query_heads * wide}, query.dtype());
   std::vector<KeyValueCache> caches;
   for (std::int64_t bytes = 0; bytes < (bench.quick() ? 1 : beyond_caches()); bytes += caches.back().bytes()) {
-    caches.emplace_back(shared_heads * wide, shared_heads * wide, dtype);
+    caches.emplace_back(shared_heads * wide, shared_heads * wide, dtype, shared_heads);
     caches.back().append(rows.view(), rows.view());
   }
   std::vector<AttentionProblem> problems;
@@ -97,7 +97,7 @@ std::vector<BenchCase> attention_cases(const std::vector<std::int64_t>& lengths)
   add("additive_forward_backward_batch_4_width_256", "score=additive,batch=4,heads=1,width=256", true, DType::float32,
       512);
   constexpr std::int64_t cached = 16384;
-  for (const DType dtype : {DType::float32, DType::bfloat16})
+  for (const DType dtype : {DType::float32, DType::bfloat16, DType::int8})
     cases.push_back({"attention", "decode_32_heads_over_8_dim_128", dtype, cached,
                      [dtype](Bench& bench) { return measure_decode(dtype, cached, bench); }});
   return cases;
