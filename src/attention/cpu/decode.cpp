@@ -71,7 +71,7 @@ class Part {
     Block *block = &blocks_[0], *next = &blocks_[1];
     if (!stage(*block)) return;
     stream_.begin(block->key, block->count, block->any, key_bytes());
-    stream_.ask(lead / 64);
+    stream_.ask(static_cast<int>(larger(lead, score_tile() * key_bytes()) / 64));
     for (bool more = true; more;) {
       more = stage(*next);
       score(*block);
@@ -202,13 +202,16 @@ class Part {
       for (int i = 0; i < count; ++i) to[h * most_ + i] = from[i * heads + h];
   }
 
-  /// Rows of `bytes` that are read head by head: so few that they lie in the first-level cache by then.
-  int tile_of(std::int64_t bytes) const {
-    return static_cast<int>(smaller(larger(tile_bytes / bytes / 4 * 4, 4), most_));
+  /// Rows of `bytes` that are read head by head: so few that they lie in the first-level cache by then, unless that is
+  /// less than a product takes at once.
+  int tile_of(std::int64_t bytes, int at_once) const {
+    const std::int64_t few = larger(tile_bytes / bytes / 4 * 4, 4);
+    return static_cast<int>(smaller(at_once * bytes <= 4 * tile_bytes ? larger(few, at_once) : few, most_));
   }
+  int score_tile() const { return tile_of(key_bytes(), decoding_.rows >= 4 ? 4 : decoding_.rows >= 2 ? 8 : 16); }
 
   void score(const Block& block) {
-    const int tile = tile_of(key_bytes());
+    const int tile = score_tile();
     for (int at = 0; at < block.count; at += tile)
       for (int h = 0; h < decoding_.key_value_heads; ++h)
         each_needed(block, h, at, at + tile, [&](int from, int to) {
@@ -218,7 +221,8 @@ class Part {
                              scores_of(h, 0) + from,
                              score_stride_,
                              std::int64_t{h} * head_.width * bits_of(head_.key_type) / 8,
-                             head_.width};
+                             head_.width,
+                             block.key_scale ? block.key_scale + h * most_ + from : nullptr};
           score_(rows, block.key + from, to - from, stream_);
           if (stream_.finished() && !values_asked_) {
             values_asked_ = true;
@@ -247,17 +251,28 @@ class Part {
       const Runs& runs = block.runs[look];
       const int queries = static_cast<int>(head.queries);
       float* const scores = scores_of(h, row);
-      if (block.key_scale)
-        for (int r = 0; r < queries; ++r) scale(scores + r * score_stride_, runs, block.key_scale + h * most_);
-      const Sight sight(head, true, head.position, queries, block.begin, block.count);
-      adjust({head, true, 0, block.begin, queries, block.count, score_stride_}, sight, runs, 0, scores, nullptr,
-             adjust_);
+      if (head.adjusts() || masks(runs)) {
+        const Sight sight(head, true, head.position, queries, block.begin, block.count);
+        adjust({head, true, 0, block.begin, queries, block.count, score_stride_}, sight, runs, 0, scores, nullptr,
+               adjust_);
+      }
       for (int r = 0; r < queries; ++r) {
-        weigh_row(head, r, runs, block.begin, scores + r * score_stride_, row_of(h, row + r));
-        if (block.value_scale) scale(scores + r * score_stride_, runs, block.value_scale + h * most_);
-        clear_between(runs, block.first[h], block.last[h], scores + r * score_stride_);
+        float* const own = scores + r * score_stride_;
+        weigh_row(head, runs, own, row_of(h, row + r));
+        if (head.drop_below != 0) drop(head, r, runs, block.begin, own);
+        if (block.value_scale) scale(own, runs, block.value_scale + h * most_);
+        clear_between(runs, block.first[h], block.last[h], own);
       }
     });
+  }
+
+  /// Whether adjust has anything to hide.
+  static bool masks(const Runs& runs) {
+    for (int i = 0; i < runs.count; ++i) {
+      const Runs::Run& run = runs.run[i];
+      if (run.masked || run.first > run.begin || run.last < run.end) return true;
+    }
+    return false;
   }
 
   static void scale(float* row, const Runs& runs, const float* by) {
@@ -276,33 +291,43 @@ class Part {
   }
 
   /// Scores become weights relative to the new maximum; the row's sums are brought to it.
-  void weigh_row(const Head& head, int query, const Runs& runs, std::int64_t begin, float* row, float* partial) const {
+  void weigh_row(const Head& head, const Runs& runs, float* row, float* partial) const {
+    const F factor = set1(factor_of(head));
+    if (head.normaliser == Normaliser::sigmoid) return sigmoid_row(row, runs, factor);
     float& maximum = partial[partial_stride_ - 16];
     float& sum = partial[partial_stride_ - 15];
-    const F factor = set1(factor_of(head));
-    if (head.normaliser == Normaliser::sigmoid) {
-      sigmoid_row(row, runs, factor);
-    } else {
-      const float before = maximum;
-      F most = set1(-infinity);
-      for (int i = 0; i < runs.count; ++i)
-        for (int c = runs.run[i].begin; c < runs.run[i].end; c += lanes) most = max(load(row + c) * factor, most);
-      const float largest = reduce_max(most);
-      maximum = largest > before ? largest : before;
-      const F shift = set1(maximum == -infinity ? 0.0f : maximum);
-      const F rescale = exp2(set1(before) - shift);
-      F total = zero();
-      for (int i = 0; i < runs.count; ++i)
-        for (int c = runs.run[i].begin; c < runs.run[i].end; c += lanes) {
-          const F weight = exp2_of_negative(fma(load(row + c), factor, -shift));
-          total = total + weight;
-          store(row + c, weight);
-        }
-      sum = sum * rescale[0] + reduce_add(total);
-      if (rescale[0] != 1.0f)
-        for (int i = 0; i < partial_stride_ - 16; i += lanes) store(partial + i, load(partial + i) * rescale);
+    const float before = maximum;
+    F most[2] = {set1(-infinity), set1(-infinity)};
+    each_vector(runs, [&](int c, int chain) { most[chain] = max(load(row + c) * factor, most[chain]); });
+    const float largest = reduce_max(max(most[0], most[1]));
+    maximum = largest > before ? largest : before;
+    const F shift = set1(maximum == -infinity ? 0.0f : maximum);
+    F total[2] = {zero(), zero()};
+    each_vector(runs, [&](int c, int chain) {
+      const F weight = exp2_of_negative(fma(load(row + c), factor, -shift));
+      total[chain] = total[chain] + weight;
+      store(row + c, weight);
+    });
+    const F rescale = exp2(set1(before) - shift);
+    sum = sum * rescale[0] + reduce_add(total[0] + total[1]);
+    if (rescale[0] != 1.0f)
+      for (int i = 0; i < partial_stride_ - 16; i += lanes) store(partial + i, load(partial + i) * rescale);
+  }
+
+  /// f(first column, 0 or 1 in turn): what is summed up by turns depends on itself half as often.
+  template <class Function>
+  HEED_INLINE static void each_vector(const Runs& runs, Function f) {
+    for (int i = 0; i < runs.count; ++i) {
+      int c = runs.run[i].begin;
+      for (; c + 2 * lanes <= runs.run[i].end; c += 2 * lanes) {
+        f(c, 0);
+        f(c + lanes, 1);
+      }
+      if (c < runs.run[i].end) f(c, 0);
     }
-    if (head.drop_below == 0) return;
+  }
+
+  static void drop(const Head& head, int query, const Runs& runs, std::int64_t begin, float* row) {
     const std::uint32_t draw = static_cast<std::uint32_t>(query) * query_step + static_cast<std::uint32_t>(begin);
     for (int i = 0; i < runs.count; ++i)
       for (int c = runs.run[i].begin; c < runs.run[i].end; c += lanes) {
@@ -323,14 +348,14 @@ class Part {
   void sum(const Block& block, const Block* next) {
     values_asked_ = false;
     bool asked = false;
-    const int tile = tile_of(value_bytes());
+    const int tile = tile_of(value_bytes(), 4);
     for (int at = 0; at < block.count; at += tile)
       for (int h = 0; h < decoding_.key_value_heads; ++h)
         each_needed(block, h, at, at + tile, [&](int from, int to) {
-          const Rowwise rows{row_of(h, 0),     partial_stride_,
-                             decoding_.rows,   scores_of(h, 0) + from,
-                             score_stride_,    std::int64_t{h} * head_.value_width * bits_of(head_.value_type) / 8,
-                             head_.value_width};
+          const Rowwise rows{row_of(h, 0),      partial_stride_,
+                             decoding_.rows,    scores_of(h, 0) + from,
+                             score_stride_,     std::int64_t{h} * head_.value_width * bits_of(head_.value_type) / 8,
+                             head_.value_width, nullptr};
           sum_(rows, block.value + from, to - from, stream_);
           if (next && !asked && stream_.finished()) {
             asked = true;

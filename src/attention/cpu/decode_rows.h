@@ -102,10 +102,10 @@ class Stream {
     next_stretch();
   }
   HEED_INLINE void ask(int lines) {
-    for (int i = 0; i < lines && at_ < end_; ++i) {
-      __builtin_prefetch(at_);
-      at_ += 64;
-      if (at_ >= end_) next_stretch();
+    for (; lines > 0 && at_ < end_; next_stretch()) {
+      const char* const end = at_ + 64 * lines < end_ ? at_ + 64 * lines : end_;
+      for (; at_ < end; at_ += 64, --lines) __builtin_prefetch(at_);
+      if (at_ < end_) return;
     }
   }
   bool finished() const { return at_ >= end_; }
@@ -125,12 +125,24 @@ class Stream {
   std::int64_t bytes_ = 0;
 };
 
+/// Neighbouring elements within each four of a vector, or neighbouring fours, added up: of `a`, then of `b`.
+template <int... i>
+HEED_INLINE F added_within_fours(F a, F b, std::integer_sequence<int, i...>) {
+  return __builtin_shufflevector(a, b, (i / 4 * 4 + i % 2 * 2 + (i % 4 / 2) * lanes)...) +
+         __builtin_shufflevector(a, b, (i / 4 * 4 + i % 2 * 2 + (i % 4 / 2) * lanes + 1)...);
+}
+template <int... i>
+HEED_INLINE F added_fours(F a, F b, std::integer_sequence<int, i...>) {
+  return __builtin_shufflevector(a, b, (i / 4 * 8 + i % 4)...) +
+         __builtin_shufflevector(a, b, (i / 4 * 8 + i % 4 + 4)...);
+}
 template <int left>
 HEED_INLINE void fold(F (&sum)[lanes]) {
   if constexpr (left > 1) {
     HEED_UNROLL
     for (int i = 0; i < left / 2; ++i)
-      sum[i] = evens(sum[2 * i], sum[2 * i + 1], Lanes()) + odds(sum[2 * i], sum[2 * i + 1], Lanes());
+      sum[i] = left > lanes / 4 ? added_within_fours(sum[2 * i], sum[2 * i + 1], Lanes())
+                                : added_fours(sum[2 * i], sum[2 * i + 1], Lanes());
     fold<left / 2>(sum);
   }
 }
@@ -162,10 +174,10 @@ HEED_INLINE void add_products(const float* rows, std::int64_t row_stride, const 
   }
 }
 
-/// scores[row][key] of R rows with lanes / R keys, of which `count` exist.
+/// scores[row][key] of R rows with lanes / R keys, of which `count` exist; times the keys' scales, or null.
 template <DType type, int R>
 HEED_INLINE void score_keys(const float* rows, std::int64_t row_stride, const char* const* keys, std::int64_t column,
-                            int width, int count, float* scores, std::int64_t stride) {
+                            int width, int count, const float* scales, float* scores, std::int64_t stride) {
   constexpr int K = lanes / R;
   const char* key[K];
   F sum[lanes];
@@ -180,8 +192,20 @@ HEED_INLINE void score_keys(const float* rows, std::int64_t row_stride, const ch
   if (left > 0) add_products<type, R, false>(rows, row_stride, key, at, left, sum);
   float all[lanes];
   store(all, totals(sum));
-  HEED_UNROLL
-  for (int r = 0; r < R; ++r) __builtin_memcpy(scores + r * stride, all + r * K, K * sizeof(float));
+  if constexpr (type == DType::int8 || type == DType::q4) {
+    typedef float Keys __attribute__((vector_size(K * sizeof(float))));
+    Keys by, part;
+    __builtin_memcpy(&by, scales, sizeof by);
+    HEED_UNROLL
+    for (int r = 0; r < R; ++r) {
+      __builtin_memcpy(&part, all + r * K, sizeof part);
+      part *= by;
+      __builtin_memcpy(scores + r * stride, &part, sizeof part);
+    }
+  } else {
+    HEED_UNROLL
+    for (int r = 0; r < R; ++r) __builtin_memcpy(scores + r * stride, all + r * K, K * sizeof(float));
+  }
 }
 
 /// sums[row][columns of N pairs] += Σ weights[row][key] · values[key].
@@ -226,6 +250,7 @@ struct Rowwise {
   std::int64_t stride;
   std::int64_t column;  ///< of the head in keys or values, in bytes
   int width;
+  const float* scales;  ///< of the head in keys, from the first on, or null
 };
 
 using Product = void (*)(const Rowwise&, const char* const* keys, int count, Stream& stream);
@@ -241,13 +266,16 @@ static void score_rows(const Rowwise& to, const char* const* keys, int count, St
       float* const scores = to.scores + row * to.stride + key;
       switch (taken) {
         case 4:
-          score_keys<type, 4>(query, to.row_stride, keys + key, to.column, to.width, count - key, scores, to.stride);
+          score_keys<type, 4>(query, to.row_stride, keys + key, to.column, to.width, count - key, to.scales + key,
+                              scores, to.stride);
           break;
         case 2:
-          score_keys<type, 2>(query, to.row_stride, keys + key, to.column, to.width, count - key, scores, to.stride);
+          score_keys<type, 2>(query, to.row_stride, keys + key, to.column, to.width, count - key, to.scales + key,
+                              scores, to.stride);
           break;
         default:
-          score_keys<type, 1>(query, to.row_stride, keys + key, to.column, to.width, count - key, scores, to.stride);
+          score_keys<type, 1>(query, to.row_stride, keys + key, to.column, to.width, count - key, to.scales + key,
+                              scores, to.stride);
       }
     }
     row += taken;
