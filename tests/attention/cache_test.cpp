@@ -102,7 +102,9 @@ TEST(KeyValueCache, ACopyGoesItsOwnWay) {
   EXPECT_EQ(second.length(), 2 * page);
   EXPECT_EQ(second.spans()[0].key, first.spans()[0].key);  // a full page stays shared
   for (std::int64_t row = 0; row < 2 * page; ++row) {
-    if (row < page + 9) EXPECT_EQ(key_at(first, row, 1), keys.floats()[row * 4 + 1]);
+    if (row < page + 9) {
+      EXPECT_EQ(key_at(first, row, 1), keys.floats()[row * 4 + 1]);
+    }
     EXPECT_EQ(key_at(second, row, 1), (row < page + 4 ? keys : others).floats()[row * 4 + 1]);
   }
 }
