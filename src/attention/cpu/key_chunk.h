@@ -58,7 +58,7 @@ class KeyChunk {
   /// The values of the same keys as the right factor of a sum over keys. Rows that lie densely are used where they are;
   /// otherwise they would be pages apart, and fight for the same sets of the caches each time they are read.
   Panel pack_values() {
-    if (lies_in_units<Units>(values_.type) && Units::elements == 1 && head_.value_width % lanes == 0 &&
+    if (lies_in_units<Units>(head_.value_type) && Units::elements == 1 && head_.value_width % lanes == 0 &&
         head_.value_stride == head_.value_width && head_.span_count == 1)
       return {reinterpret_cast<const float*>(value_rows_[0]), head_.value_stride};
     pack_across<Units>(values_, value_copy_, value_stride_);
@@ -94,7 +94,8 @@ class KeyChunk {
     return static_cast<const char*>(head_.query) + (begin_ + row) * head_.query_stride * bytes_of(head_.query_type);
   }
   void ask_for_query(int row) const {
-    if (row < count_ && count_ > attention::Ahead::most_rows) ask_for(query(row), head_.width * bytes_of(head_.query_type));
+    if (row < count_ && count_ > attention::Ahead::most_rows)
+      ask_for(query(row), head_.width * bytes_of(head_.query_type));
   }
 
   template <class Function>
