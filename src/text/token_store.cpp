@@ -37,11 +37,13 @@ std::uint64_t TokenFooter::right_check() const {
 
 TokenStore::TokenStore(const std::filesystem::path& path) : file_(path) {
   const auto size = static_cast<std::int64_t>(file_.bytes().size());
-  constexpr std::int64_t footer_size = sizeof(TokenFooter);
+  constexpr std::int64_t footer_size = sizeof(TokenFooter), entry_size = sizeof(TokenEntry);
   if (size >= footer_size) footer_ = read_at<TokenFooter>(file_.bytes(), size - footer_size);
-  const std::int64_t entries = stream() ? 0 : footer_.examples + 1;
-  if (size < footer_size || footer_.magic != TokenFooter::heed_tokens || footer_.check != footer_.right_check() ||
-      size != token_bytes(footer_) + entries * static_cast<std::int64_t>(sizeof(TokenEntry)) + footer_size)
+  const auto counts = [&](std::int64_t count) { return count >= 0 && count <= size; };  // so that nothing overflows
+  const bool sound = size >= footer_size && footer_.magic == TokenFooter::heed_tokens &&
+                     footer_.check == footer_.right_check() && counts(footer_.tokens) && counts(footer_.examples) &&
+                     (footer_.id_bytes == 2 || footer_.id_bytes == 4) && (!stream() || footer_.examples == 0);
+  if (!sound || size != token_bytes(footer_) + (stream() ? 0 : footer_.examples + 1) * entry_size + footer_size)
     throw Error("{}: is not a store of tokens, or was cut or altered; remove it, and it is made again", file_.name());
 }
 
@@ -49,8 +51,17 @@ TokenEntry TokenStore::entry(std::int64_t i) const {
   return read_at<TokenEntry>(file_.bytes(), token_bytes(footer_) + i * static_cast<std::int64_t>(sizeof(TokenEntry)));
 }
 
+std::pair<TokenEntry, std::int64_t> TokenStore::bounds(std::int64_t i) const {
+  const TokenEntry entry = this->entry(i);
+  const std::int64_t end = this->entry(i + 1).first;
+  if (entry.first < 0 || entry.first > end || end > tokens() || entry.source_tokens < 0 ||
+      entry.source_tokens > end - entry.first)
+    throw Error("{}: example {} was altered; remove the file, and it is made again", file_.name(), i);
+  return {entry, end};
+}
+
 std::vector<std::int32_t> TokenStore::range(std::int64_t first, std::int64_t count) const {
-  if (first < 0 || count < 0 || first + count > tokens())
+  if (first < 0 || count < 0 || first > tokens() || count > tokens() - first)
     throw Error("{}: tokens {} to {} of {} were asked for; was the file altered? Remove it, and it is made again",
                 file_.name(), first, first + count, tokens());
   std::vector<std::int32_t> ids(static_cast<std::size_t>(count));
@@ -64,13 +75,14 @@ std::vector<std::int32_t> TokenStore::range(std::int64_t first, std::int64_t cou
 
 Example TokenStore::example(std::int64_t i) const {
   if (i < 0 || i >= size()) throw Error("{}: there is no example {}; there are {}", file_.name(), i, size());
-  const TokenEntry entry = this->entry(i);
+  const auto [entry, end] = bounds(i);
   const std::int64_t target = entry.first + entry.source_tokens;
-  return {range(entry.first, entry.source_tokens), range(target, this->entry(i + 1).first - target), entry.label};
+  return {range(entry.first, entry.source_tokens), range(target, end - target), entry.label};
 }
 
 std::int64_t TokenStore::length(std::int64_t i) const {
-  return entry(i + 1).first - entry(i).first + (task() == Task::translation ? 2 : 1);
+  const auto [entry, end] = bounds(i);
+  return end - entry.first + (task() == Task::translation ? 2 : 1);
 }
 
 }  // namespace heed

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <utility>
 #include <vector>
 
 #include "formats/file.h"
@@ -38,7 +39,7 @@ class TokenStore {
   /// Of the texts, settings and vocabularies that the store was made from.
   std::uint64_t fingerprint() const { return footer_.fingerprint; }
 
-  /// 0 <= i < size(), here and below.
+  /// 0 <= i < size(), here and below. Throws Error for an index that was altered.
   Example example(std::int64_t i) const;
   std::int32_t label(std::int64_t i) const { return entry(i).label; }
   /// Tokens of the example as the model reads them, source and target, begin and end counted: what fills batches.
@@ -48,6 +49,8 @@ class TokenStore {
 
  private:
   TokenEntry entry(std::int64_t i) const;
+  /// The entry, and behind its last token. Throws Error when they do not lie within the tokens.
+  std::pair<TokenEntry, std::int64_t> bounds(std::int64_t i) const;
 
   MappedFile file_;
   TokenFooter footer_;

@@ -134,6 +134,15 @@ TEST(Decoding, StandsBesideLongerSequencesInOneCall) {
   expect_reference(choice);
 }
 
+TEST(Decoding, StandsBesideLongerSequencesOfIntegersOfAnyWidth) {
+  for (const int value_width : {4, 8, 24, 40}) {
+    Choice choice = cached({{20, 64}, {1, 64}}, DType::int8);
+    choice.value_width = value_width;
+    choice.span = 100;
+    expect_reference(choice);
+  }
+}
+
 /// Rows so wide that a part of the keys that is decoded by itself holds few.
 Choice of_many_parts() {
   Choice choice = cached({{2, 900}});

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cstring>
+#include <limits>
 #include <numeric>
 
 #include "formats/test_files.h"
@@ -117,6 +119,37 @@ TEST_F(Store, IsMadeAgainWhenItWasCutOrAltered) {
   }
   EXPECT_EQ(builds_, 5);
   EXPECT_EQ(folder_.size(), 2u) << "nothing is left beside the text and the store";
+}
+
+TEST_F(Store, RefusesAnIndexOrFooterThatPointsOutsideTheFile) {
+  const TextEncoder encoder = this->encoder(Task::translation);
+  open(encoder, {{file("a", "ab\nc\n")}, {file("b", "a\nb\n")}});
+  const std::string whole = contents(folder_ / "store");
+  TokenFooter footer;
+  std::memcpy(&footer, whole.data() + whole.size() - sizeof(footer), sizeof(footer));
+  ASSERT_EQ(footer.tokens, 5);
+
+  for (const std::int64_t extreme :
+       {std::int64_t{-1}, std::numeric_limits<std::int64_t>::max() / 2, std::numeric_limits<std::int64_t>::max()}) {
+    TokenFooter other = footer;
+    (extreme < 0 ? other.tokens : other.examples) = extreme;
+    other.check = other.right_check();
+    std::string damaged = whole;
+    std::memcpy(damaged.data() + damaged.size() - sizeof(other), &other, sizeof(other));
+    put(folder_ / "store", damaged);
+    expect_error("is not a store of tokens", [&] { TokenStore store(folder_ / "store"); });
+  }
+  const auto index = static_cast<std::size_t>(token_bytes(footer));
+  for (const TokenEntry& entry : {TokenEntry{-1, 1, -1}, TokenEntry{std::numeric_limits<std::int64_t>::max(), 2, -1},
+                                  TokenEntry{0, 4, -1}, TokenEntry{0, -1, -1}}) {
+    std::string damaged = whole;
+    std::memcpy(damaged.data() + index, &entry, sizeof(entry));
+    put(folder_ / "store", damaged);
+    const TokenStore store(folder_ / "store");
+    expect_error("example 0 was altered", [&] { (void)store.example(0); });
+    expect_error("example 0 was altered", [&] { (void)store.length(0); });
+    EXPECT_EQ(store.length(1), 4);
+  }
 }
 
 TEST_F(Store, FollowsThePolicyForLongExamples) {
