@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <heed/dtype.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -25,7 +26,7 @@ double largest_error(float low, float high, Function&& f, Truth&& truth) {
     const F y = f(x);
     for (int k = 0; k < lanes; ++k) {
       const double expected = truth(static_cast<double>(x[k]));
-      const double unit = std::ldexp(1.0, std::ilogb(expected) - 23);
+      const double unit = std::ldexp(1.0, std::max(std::ilogb(expected), -126) - 23);  // of 0: a subnormal's
       largest = std::fmax(largest, std::fabs(static_cast<double>(y[k]) - expected) / unit);
     }
   }
