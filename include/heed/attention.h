@@ -37,7 +37,7 @@ std::string_view name_of(Normaliser normaliser);
 
 /// What is computed: structure only, nothing about how. Of a query and every key that the mask allows
 ///   score = rule(cap · tanh(scale · raw / cap)) + biases,   weights = normaliser(scores),   output = weights · values.
-/// A query that may see no key gives 0, gradients 0, log-sum-exp −∞ (or what a sink alone gives).
+/// A query that may see no key gives 0, gradients 0, log-sum-exp −∞ (or what a sink alone gives; a threshold is +∞).
 struct AttentionSpec {
   Mask mask = {};
   Score score = Score::scaled_dot;
@@ -62,15 +62,15 @@ struct AttentionSequence {
   std::int64_t query_position = 0;  ///< absolute position of the first query; key positions start at 0
   std::int64_t key_begin = 0;       ///< row of the first key in the packed gradients (backward only)
   std::int64_t key_count = 0;
-  std::vector<KeyValueSpan> spans;  ///< together key_count rows; the backward takes one span
+  std::vector<KeyValueSpan> spans = {};  ///< together key_count rows; the backward takes one span
 };
 
 /// Keys and values with which several sequences begin: read once for all of them where they are decoded. Those of each
 /// sequence's own spans stand behind: key position `count` is the first of them, and key_count counts them alone.
 struct SharedPrefix {
-  std::vector<KeyValueSpan> spans;  ///< together `count` rows
+  std::vector<KeyValueSpan> spans = {};  ///< together `count` rows
   std::int64_t count = 0;
-  std::vector<std::size_t> sequences;  ///< which begin with it; each with one prefix at most
+  std::vector<std::size_t> sequences = {};  ///< which begin with it; each with one prefix at most
 };
 
 /// score += data[sequence·strides[0] + head·strides[1] + query·strides[2] + key·strides[3]]: a stride of 0 broadcasts.
@@ -82,17 +82,17 @@ struct AttentionBias {
 
 /// A call over packed sequences: no padding anywhere.
 struct AttentionProblem {
-  AttentionSpec spec;
+  AttentionSpec spec = {};
   int heads = 1;
   int key_value_heads = 1;                 ///< divides heads: a group of heads/key_value_heads query heads shares one
   int head_width = 0;                      ///< of queries, and of keys but for bilinear scores
   int value_width = 0;                     ///< a head's
   int key_width = 0;                       ///< of a head's keys under bilinear scores; 0: head_width
-  View query;                              ///< [query rows, heads·head_width], float32 or bfloat16, any row stride
+  View query = {};                         ///< [query rows, heads·head_width], float32 or bfloat16, any row stride
   DType key_value_dtype = DType::float32;  ///< float32, bfloat16, float16; int8 or int4 with scales in the spans
   std::int64_t key_stride = 0;             ///< elements between two keys' rows: [key rows, key_value_heads·key width]
   std::int64_t value_stride = 0;
-  std::vector<AttentionSequence> sequences;
+  std::vector<AttentionSequence> sequences = {};
   std::vector<SharedPrefix> prefixes = {};  ///< forward only
   /// Bilinear scores: W, [heads, head_width, key width].
   const float* bilinear = nullptr;
@@ -105,18 +105,18 @@ struct AttentionProblem {
   /// score += relative[head][key − query + reach], the distance clamped to ±reach, or null: [heads, 2·reach + 1].
   const float* relative = nullptr;
   std::int64_t relative_reach = 0;
-  AttentionBias bias;
+  AttentionBias bias = {};
   /// What the rule's Parameters are: tensors of float32, by their number.
-  std::vector<Tensor> parameters;
+  std::vector<Tensor> parameters = {};
   /// Dropout draws from (dropout_key, sequence, head, query, key), whatever the blocks and threads.
-  RandomKey dropout_key;
+  RandomKey dropout_key = {};
 };
 
 /// Null: not wanted. Those of activations are written, or added to where asked; those of what is learned always added
 /// to.
 struct AttentionGradients {
-  View query;       ///< as the problem's query, float32
-  View key, value;  ///< [key rows, key_value_heads·width], float32; written at key_begin
+  View query = {};            ///< as the problem's query, float32
+  View key = {}, value = {};  ///< [key rows, key_value_heads·width], float32; written at key_begin
   bool accumulate_query = false, accumulate_key = false, accumulate_value = false;
   float* bilinear = nullptr;  ///< as the problem's, and so the next
   float* direction = nullptr;
@@ -129,7 +129,8 @@ struct AttentionGradients {
 
 /// output: [query rows, heads·value_width], float32 or bfloat16. log_sum_exp: [heads, query rows] or null, what the
 /// backward needs to compute weights again: the logarithm of the sum of exp(score) (with a sink's), under sparsemax and
-/// entmax15 the threshold, under sigmoid 0. Throws Error when widths, heads or spans do not fit.
+/// entmax15 the threshold (+∞ where no key is seen: nothing exceeds it), under sigmoid 0. Throws Error when widths,
+/// heads or spans do not fit.
 void attention_forward(const AttentionProblem& problem, View output, float* log_sum_exp, ThreadPool& pool);
 /// Gradients from `doutput` (float32), the forward's output (float32 or bfloat16) and log_sum_exp; the weights are
 /// computed again, block by block.

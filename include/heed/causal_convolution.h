@@ -14,17 +14,17 @@ namespace heed {
 struct CausalConvolution {
   std::int64_t channels = 0;
   std::int64_t width = 0;         ///< of the kernel, 1 or more
-  View input;                     ///< x: [rows, channels], float32, bfloat16 or float16
+  View input = {};                ///< x: [rows, channels], float32, bfloat16 or float16
   const float* weight = nullptr;  ///< [channels, width]; the last element meets the row itself
   const float* bias = nullptr;    ///< [channels] or null
   bool silu = false;
   /// States are the last rows of x that were read, oldest first: [width − 1, channels].
-  std::vector<StateSequence> sequences;
+  std::vector<StateSequence> sequences = {};
 };
 
 /// Null or without memory: not wanted. Float32; input's is written, weight's and bias's are added to.
 struct CausalConvolutionGradients {
-  View input;
+  View input = {};
   float* weight = nullptr;
   float* bias = nullptr;
   std::vector<StateGradient> states = {};  ///< one a sequence, or none at all

@@ -32,21 +32,21 @@ struct LinearAttentionProblem {
   int key_width = 0;                ///< of a head's queries and keys
   int value_width = 0;              ///< of a head's values
   std::optional<float> scale = {};  ///< of the output; by default 1/sqrt(key_width)
-  View query;                       ///< [rows, heads·key_width]
-  View key;    ///< [rows, key_value_heads·key_width]; of length 1 (or less) each under the delta rules
-  View value;  ///< [rows, key_value_heads·value_width]
+  View query = {};                  ///< [rows, heads·key_width]
+  View key = {};    ///< [rows, key_value_heads·key_width]; of length 1 (or less) each under the delta rules
+  View value = {};  ///< [rows, key_value_heads·value_width]
   /// Gated rules: g, the logarithm of what is kept of the state (0 or less): [rows, key_value_heads], or one for each
   /// dimension of the keys: [rows, key_value_heads·key_width].
-  View decay;
+  View decay = {};
   /// Delta rules: β, the rate of the update: [rows, key_value_heads], or [rows, 1] for all heads.
-  View beta;
+  View beta = {};
   /// States are [key_value_heads, key_width, value_width].
-  std::vector<StateSequence> sequences;
+  std::vector<StateSequence> sequences = {};
 };
 
 /// Float32, of the problem's shapes; without memory: not wanted. Written, at the rows of the sequences.
 struct LinearAttentionGradients {
-  View query, key, value, decay, beta;
+  View query = {}, key = {}, value = {}, decay = {}, beta = {};
   std::vector<StateGradient> states = {};  ///< one a sequence, or none at all
 };
 
