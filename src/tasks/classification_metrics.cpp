@@ -2,6 +2,9 @@
 
 #include <heed/error.h>
 
+#include <map>
+#include <utility>
+
 namespace heed {
 
 namespace {
@@ -84,6 +87,28 @@ ClassificationScores classification_scores(const ConfusionMatrix& matrix, std::s
   }
   scores.micro = scores_of(together);
   return scores;
+}
+
+std::vector<ClassificationSlice> classification_slices(std::span<const int32_t> truth,
+                                                       std::span<const int32_t> predicted,
+                                                       std::span<const std::string> values, int classes) {
+  if (truth.size() != values.size())
+    throw Error("classification slices: {} true labels, but {} values; each example needs one of either", truth.size(),
+                values.size());
+  confusion_matrix(truth, predicted, classes);  // checks what the slices would with places of their own
+  std::map<std::string, std::pair<std::vector<int32_t>, std::vector<int32_t>>> by_value;
+  for (size_t i = 0; i < values.size(); ++i) {
+    auto& [of_truth, of_predicted] = by_value[values[i]];
+    of_truth.push_back(truth[i]);
+    of_predicted.push_back(predicted[i]);
+  }
+  std::vector<ClassificationSlice> slices;
+  for (const auto& [value, labels] : by_value) {
+    ConfusionMatrix matrix = confusion_matrix(labels.first, labels.second, classes);
+    ClassificationScores scores = classification_scores(matrix);
+    slices.push_back({value, std::move(matrix), std::move(scores)});
+  }
+  return slices;
 }
 
 }  // namespace heed

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace heed {
@@ -52,5 +53,19 @@ struct ClassificationScores {
 /// averaged: the classes that macro and micro take (scikit-learn's `labels`), for instance all but a "none of these";
 /// when empty, all that occur as truth or as prediction. Throws Error when one is not a class.
 ClassificationScores classification_scores(const ConfusionMatrix& matrix, std::span<const int> averaged = {});
+
+/// Scores of the examples that share a value, for instance of a column that names a group of people: where a slice is
+/// worse than the whole, the model is biased against it.
+struct ClassificationSlice {
+  std::string value;
+  ConfusionMatrix matrix;
+  ClassificationScores scores;
+};
+
+/// One slice a value, in the order of their bytes. Throws Error as confusion_matrix does, and when there is not one
+/// value for each example (naming both counts).
+std::vector<ClassificationSlice> classification_slices(std::span<const int32_t> truth,
+                                                       std::span<const int32_t> predicted,
+                                                       std::span<const std::string> values, int classes);
 
 }  // namespace heed

@@ -48,6 +48,18 @@ TEST(ClassificationMetrics, AverageTheClassesAskedFor) {
   EXPECT_DOUBLE_EQ(scores.accuracy, 2 / 6.0);
 }
 
+TEST(ClassificationMetrics, OfSlicesAreThoseOfTheirExamples) {
+  const std::vector<std::string> values{"women", "men", "men", "women", "women", "men"};
+  const std::vector<ClassificationSlice> slices = classification_slices(truth, predicted, values, 3);
+  ASSERT_EQ(slices.size(), 2u);
+  EXPECT_EQ(slices[0].value, "men");
+  EXPECT_EQ(slices[0].scores.accuracy, 0);
+  EXPECT_EQ(slices[1].value, "women");
+  EXPECT_DOUBLE_EQ(slices[1].scores.accuracy, 2 / 3.0);
+  EXPECT_EQ(slices[1].matrix.at(0, 0), 2);
+  EXPECT_THROW(classification_slices(truth, predicted, std::vector<std::string>{"men"}, 3), Error);
+}
+
 TEST(ClassificationMetrics, OfNoExamplesAreZero) {
   const ClassificationScores scores = classification_scores(confusion_matrix({}, {}, 2));
   EXPECT_EQ(scores.accuracy, 0);
