@@ -236,6 +236,9 @@ class Comparison {
     if (choice.query_dtype == DType::bfloat16 && choice.key_value_dtype == DType::bfloat16)
       of_bfloat16_ = Tolerances(choice, sample_, true);
     if (!choice.differentiable()) return;
+    const int group = choice.heads / choice.key_value_heads;
+    for (const AttentionSequence& sequence : sample_.problem.sequences)
+      terms_ = std::max(terms_, static_cast<double>(std::max(group * sequence.query_count, sequence.key_count)));
     keep_off_edges(sample_, expected_, tolerances_.log_sum_exp);
     gradients_ = reference::backward(sample_.problem, sample_.doutput_in_double());
   }
@@ -278,14 +281,16 @@ class Comparison {
                double tolerance) {
     all_ += difference(what, actual, expected, tolerance);
   }
-  /// Gradients, to which 1 was added where they are added to; sums are rounded to what they are.
+  /// Gradients, to which 1 was added where they are added to; sums are rounded to what they are, those that are added
+  /// to at every term: the 1 is there from the first term on.
   void compare_gradient(const std::string& what, std::vector<double> actual, const std::vector<double>& expected,
                         double tolerance) {
     double largest = 1.0;
     for (const double element : expected)
       if (std::isfinite(element)) largest = std::max(largest, std::abs(element));
     for (double& element : actual) element -= choice_.accumulate ? 1.0 : 0.0;
-    compare(what, actual, expected, tolerance + 8.0 * std::numeric_limits<float>::epsilon() * largest);
+    const double roundings = 8.0 + (choice_.accumulate ? 2.0 * std::sqrt(terms_) : 0.0);
+    compare(what, actual, expected, tolerance + roundings * std::numeric_limits<float>::epsilon() * largest);
   }
   void compare_rows(const std::string& what, const Tensor& rows, const View& view, const std::vector<double>& expected,
                     double tolerance) {
@@ -312,6 +317,7 @@ class Comparison {
   Tolerances tolerances_;
   std::optional<Tolerances> of_bfloat16_;
   reference::Gradients gradients_;
+  double terms_ = 1.0;  ///< of the longest sum over a sequence's queries or keys
   std::string all_;
 };
 

@@ -28,6 +28,22 @@ TEST(AttentionOfRandomSpecs, EqualsTheReferenceForwardAndBackwardOnEveryInstruct
   }
 }
 
+/// Found by the fuzzer: sums that begin with what is added to are rounded more than those that begin with 0.
+TEST(AttentionOfRandomSpecs, AddsManyQueriesToWhatTheGradientsHold) {
+  ThreadPool pool(2);
+  Choice choice;
+  choice.spec = {.score = Score::cosine, .scale = -0.1f, .soft_cap = 2.0f};
+  choice.head_width = choice.value_width = 33;
+  choice.query_dtype = DType::bfloat16;
+  choice.key_value_dtype = DType::float16;
+  choice.gap = 1;
+  choice.queries_at_end = false;
+  choice.guarded = choice.accumulate = true;
+  choice.lengths = {{130, 130}};
+  Comparison comparison(choice, 0);
+  for (const kernels::InstructionSet set : kernels::available()) EXPECT_EQ(comparison.difference_of(set, pool), "");
+}
+
 }  // namespace
 
 }  // namespace heed::attention
