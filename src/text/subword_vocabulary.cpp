@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "formats/utf8.h"
+#include "text/subword_model.h"
 #include "text/subword_sampling.h"
 #include "text/thinned_lines.h"
 #include "text/unicode.h"
@@ -72,6 +73,7 @@ bool has_visible_character(std::string_view line) {
 class SubwordVocabulary final : public Vocabulary {
  public:
   explicit SubwordVocabulary(VocabularyFile contents) : contents_(std::move(contents)) {
+    check_subword_model(contents_.model);
     if (const auto status = processor_.LoadFromSerializedProto(contents_.model); !status.ok())
       throw Error("vocabulary: SentencePiece cannot read the subword model: {}", reason(status));
     if (processor_.unk_id() != unknown() || processor_.bos_id() != begin() || processor_.eos_id() != end())

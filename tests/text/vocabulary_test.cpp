@@ -9,6 +9,7 @@
 
 #include "formats/test_files.h"
 #include "formats/utf8.h"
+#include "text/subword_vocabulary.h"
 
 namespace heed {
 namespace {
@@ -141,6 +142,22 @@ TEST(SubwordVocabulary, TakesLinesOfAnyLength) {
   const auto vocabulary = train_vocabulary(subwords("bpe", 30), lines({megabyte, "a\tb", "c d"}));
   EXPECT_NE(vocabulary->encode("a")[0], Vocabulary::unknown());
   EXPECT_EQ(vocabulary->decode(vocabulary->encode("日本語日本")), "日本語日本");
+}
+
+// SentencePiece would end the process. Found by the fuzzer.
+TEST(SubwordVocabulary, RefusesAModelWhosePiecesHaveNulBytes) {
+  const auto field = [](char key, const std::string& contents) {
+    return std::string{key, static_cast<char>(contents.size())} + contents;
+  };
+  std::string model;
+  for (const std::string& piece : {std::string("<unk>"), std::string("a\0b", 3)})
+    model += field('\n', field('\n', piece));
+  const auto load = [](const std::string& bytes) {
+    return subwords_from({.kind = "subword", .algorithm = "unigram", .entries = {}, .model = bytes});
+  };
+  expect_error("vocabulary: piece 1 of the subword model has a NUL byte", [&] { load(model); });
+  expect_error("vocabulary: the subword model is damaged", [&] { load(model.substr(0, model.size() - 1)); });
+  expect_error("a field of type 3 at byte 0", [&] { load("\x0b" + model); });
 }
 
 TEST(SubwordVocabulary, SamplesWithTheKeyAlone) {
