@@ -258,25 +258,29 @@ TrainingResult Run::operator()() {
     update(loss);
     const double seconds = now() - start;
     progress_.seconds += seconds;
-    if (run_.observer.step) {
+    bool pause = false;
+    if (run_.observer.step || run_.pause) {
       const double share = done();
-      run_.observer.step({.step = progress_.step, .done = share,
-                          .epoch = static_cast<double>(progress_.epoch) + static_cast<double>(progress_.batch) / static_cast<double>(run_.batches->batches_in_epoch(progress_.epoch)),
-                          .loss = loss.sum / static_cast<double>(std::max<std::int64_t>(1, loss.count)), .rate = rate_,
-                          .tokens_per_second = static_cast<double>(loss.count) / seconds,
-                          .seconds_left = share > 0.0 ? progress_.seconds * (1.0 - share) / share : 0.0});
+      const StepReport report{.step = progress_.step, .done = share,
+                              .epoch = static_cast<double>(progress_.epoch) + static_cast<double>(progress_.batch) / static_cast<double>(run_.batches->batches_in_epoch(progress_.epoch)),
+                              .loss = loss.sum / static_cast<double>(std::max<std::int64_t>(1, loss.count)), .rate = rate_,
+                              .tokens_per_second = static_cast<double>(loss.count) / seconds,
+                              .seconds_left = share > 0.0 ? progress_.seconds * (1.0 - share) / share : 0.0};
+      if (run_.observer.step) run_.observer.step(report);
+      pause = run_.pause && run_.pause(report);
     }
     if (config_.log_every > 0 && progress_.step % config_.log_every == 0) log();
     // At its last batch, or within a step of several batches that began in it.
     const bool epoch_over = progress_.batch >= run_.batches->batches_in_epoch(progress_.epoch) || (progress_.epoch != epoch && !was_over);
     const bool validate = config_.validate_every > 0 ? progress_.step % config_.validate_every == 0 : epoch_over;
-    if (validate) validate_and_keep();
+    if (validate || pause) validate_and_keep();
     reason = why_ended();
+    if (reason.empty() && pause) reason = "paused";
     const bool by_steps = config_.checkpoint_every > 0 && progress_.step % config_.checkpoint_every == 0;
     const bool by_clock = config_.checkpoint_every == 0 && config_.checkpoint_minutes > 0.0 && now() - saved_at_ > 60.0 * config_.checkpoint_minutes;
     if (reason.empty() && (by_steps || by_clock || validate)) save();
   }
-  if (reason != "interrupted" && !progress_.finished) {
+  if (reason != "interrupted" && reason != "paused" && !progress_.finished) {
     validate_and_keep();
     if (averages_.average_kept(*run_.model, run_.folder / "checkpoint")) {
       const Averages::Kept kept(averages_, *run_.model);

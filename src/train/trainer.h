@@ -38,13 +38,15 @@ struct TrainingRun {
   std::function<Measures(Arena& arena, Precision precision)> validate;  ///< empty: no validation data
   ThreadPool* pool = nullptr;
   const std::atomic<bool>* stop = nullptr;  ///< set from outside: finish the step, save and return
+  /// Asked after every step; true: validate, save and return, to be gone on with later (resume).
+  std::function<bool(const StepReport&)> pause;
   TrainingObserver observer;
   bool resume = false;
 };
 
 struct TrainingResult {
   Progress progress;
-  std::string reason;               ///< why it ended: "steps", "epochs", "minutes", "patience", "interrupted"
+  std::string reason;               ///< why it ended: "steps", "epochs", "minutes", "patience", "interrupted", "paused"
 };
 
 /// Trains from where the folder's checkpoint stands (resume) or from the model's present weights.

@@ -1,0 +1,101 @@
+#include "train/train_folder.h"
+
+#include <heed/error.h>
+
+#include "base/memory.h"
+#include "train/checkpoint.h"
+#include "train/model_folder.h"
+
+namespace heed {
+
+namespace {
+
+/// Weights of another model where name and shape agree.
+void start_from(Model& model, const std::string& folder, const std::function<void(const std::string&)>& note) {
+  const SafetensorsReader reader(std::filesystem::path(folder) / "model.safetensors");
+  std::size_t taken = 0, all = 0;
+  for (auto& [name, weight] : model.weights()) {
+    ++all;
+    if (!reader.has(name) || reader.entry(name).shape != weight.shape()) continue;
+    weight.set(reader.tensor(name).to(DType::float32));
+    ++taken;
+  }
+  if (taken == 0) throw Error("training.start_from: no weight of {} has a name and shape of this model", folder);
+  if (note) note(format("{} of {} weights start from {}", taken, all, folder));
+}
+
+std::string in_gigabytes(std::int64_t bytes) {
+  const std::int64_t tenths = bytes / 100'000'000;
+  return format("{}.{} GB", tenths / 10, tenths % 10);
+}
+
+void check_memory(Model& model, const Recipe& recipe) {
+  const std::int64_t context = recipe.batch.context > 0 ? recipe.batch.context : recipe.model.context;
+  const std::int64_t batch = recipe.batch.tokens > 0 ? recipe.batch.tokens : recipe.batch.sequences * context;
+  const std::int64_t needed = estimated_memory(model, recipe, batch), there = available_memory();
+  if (needed > there)
+    throw Error(
+        "a training step is expected to need {}, {} are free: lower batch.tokens or batch.sequences (and raise "
+        "batch.accumulate), or make the model smaller",
+        in_gigabytes(needed), in_gigabytes(there));
+}
+
+}  // namespace
+
+Measures validate(const Recipe& recipe, const PreparedData& data, const Evaluation& with) {
+  Measures measures = evaluate(with, *data.validation);
+  if (recipe.training.best_by == "bleu") {
+    ExampleReader reader(recipe.data, data.text.task, data_files(recipe.data, DataPart::validation, ""));
+    std::vector<std::string> sources, references;
+    TextExample example;
+    while (reader.next(example) && (recipe.training.validate_examples == 0 ||
+                                    static_cast<std::int64_t>(sources.size()) < recipe.training.validate_examples)) {
+      sources.push_back(example.source);
+      references.push_back(example.target);
+    }
+    GenerationConfig greedy = recipe.generation;
+    greedy.beams = 1;
+    measures.merge(evaluate_translation(with, sources, references, greedy));
+  }
+  return measures;
+}
+
+TrainingResult train_folder(const Recipe& recipe, const FolderTraining& how) {
+  const std::filesystem::path& folder = how.folder;
+  TextEncoder text = how.resume ? load_model_description(folder).text : make_text_encoder(recipe, how.preparing);
+  std::filesystem::create_directories(folder);
+  const PreparedData data =
+      prepare(recipe, std::move(text), how.data_folder.empty() ? folder : how.data_folder, how.preparing);
+  if (!how.resume) {
+    std::filesystem::remove_all(folder / "checkpoint");
+    std::filesystem::remove(folder / "model.safetensors");
+    write_model_folder(folder, recipe, data.text);
+  }
+  const std::unique_ptr<Model> model = make_model(recipe.model, sizes_of(data.text));
+  check_memory(*model, recipe);
+  model->initialise(RandomKey{recipe.training.seed});
+  if (!recipe.training.start_from.empty()) start_from(*model, recipe.training.start_from, how.observer.note);
+
+  const TrainingStart start{recipe, data, *model, *how.pool, precision_of(recipe.training)};
+  if (how.starting) how.starting(start);
+  TrainingRun run;
+  run.recipe = &recipe;
+  run.folder = folder;
+  run.model = model.get();
+  run.batches = data.train.get();
+  run.data_fingerprint = data.fingerprint;
+  run.pool = how.pool;
+  run.stop = how.stop;
+  run.pause = how.pause;
+  run.resume = how.resume;
+  if (data.validation)
+    run.validate = [&](Arena& arena, Precision precision) {
+      return validate(recipe, data, {*model, data.text, arena, *how.pool, precision});
+    };
+  run.observer = how.observer;
+  const TrainingResult result = train(run);
+  if (how.ended && result.reason != "interrupted") how.ended(start);
+  return result;
+}
+
+}  // namespace heed
