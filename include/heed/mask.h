@@ -79,7 +79,7 @@ concept PlainMaskFunction = std::is_nothrow_invocable_r_v<bool, Function&, int, 
 /// batch, head, query and key, which is called for each pair, by several threads, and is slow. Either is noexcept. The
 /// name is what is printed.
 template <class Function>
-Mask mask(std::string name, Function function) {
+Mask mask(std::string name, Function function) {  // NOLINT(performance-unnecessary-value-param): it is moved from
   if constexpr (std::is_invocable_v<const Function&, const Place&>) {
     static_assert(std::is_nothrow_invocable_v<const Function&, const Place&>,
                   "a mask's rule must not throw: declare the lambda noexcept");

@@ -68,7 +68,7 @@ std::int64_t element_of(const Terms::Term& term, const double* values, const std
 }
 
 std::int64_t element_of(const Terms::Term& term, const double* values, const Tensor& tensor) {
-  std::int64_t extent[4], stride[4], step = 1;
+  std::int64_t extent[4] = {}, stride[4] = {}, step = 1;
   const int rank = static_cast<int>(term.formula->children.size());
   for (int i = rank - 1; i >= 0; --i) {
     extent[i] = tensor.shape()[i];
