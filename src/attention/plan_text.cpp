@@ -73,7 +73,7 @@ std::string forward_lines(const AttentionProblem& problem, const Call& call) {
   const std::string pieces = many(static_cast<std::int64_t>(forward_pieces(problem).size()), "piece");
   if (const std::int64_t count = sequences[static_cast<int>(ForwardKernel::blocks)])
     text += format("forward, blocks: {} in {} of at most {} queries of a head, {} keys at a time; fused\n",
-                   many(count, "sequence"), pieces, forward_queries(problem), key_chunk);
+                   many(count, "sequence"), pieces, forward_queries(problem), forward_keys(problem));
   if (const std::int64_t count = sequences[static_cast<int>(ForwardKernel::rows)])
     text += format(
         "forward, whole rows: {} in {} of at most {} queries of a head with all their scores; not fused, since {} "
@@ -92,20 +92,21 @@ struct Blocks {
 
 Blocks blocks_of(const AttentionProblem& problem, bool heads_alike) {
   constexpr std::int64_t most = 4096;
+  const std::int64_t chunk = forward_keys(problem);
   Blocks blocks;
   std::int64_t asked = 0;
   for (const Piece& piece : forward_pieces(problem)) {
     if (heads_alike && piece.head > 0) continue;
     const std::int64_t keys = key_count_of(problem, piece.sequence);
     const std::int64_t query = problem.sequences[piece.sequence].query_position + piece.begin;
-    for (std::int64_t key = 0; key < keys; key += key_chunk) {
+    for (std::int64_t key = 0; key < keys; key += chunk) {
       if (++asked > most) {
         blocks.all = false;
         return blocks;
       }
       const Mask::Cover cover =
           problem.spec.mask.cover(static_cast<int>(piece.sequence), piece.head, query, query + piece.count, key,
-                                  std::min<std::int64_t>(key + key_chunk, keys));
+                                  std::min<std::int64_t>(key + chunk, keys));
       ++(cover == Mask::Cover::empty ? blocks.empty : cover == Mask::Cover::full ? blocks.full : blocks.partial);
     }
   }
@@ -132,8 +133,8 @@ std::string mask_lines(const AttentionProblem& problem, const Head& head) {
   if (!forward_pieces(problem).empty()) {
     const Blocks blocks = blocks_of(problem, head.bands != nullptr);
     text += format("; of {} {} queries × {} keys {} empty and skipped, {} full, {} partial",
-                   blocks.all ? "the blocks of" : "the first blocks of", forward_queries(problem), key_chunk,
-                   blocks.empty, blocks.full, blocks.partial);
+                   blocks.all ? "the blocks of" : "the first blocks of", forward_queries(problem),
+                   forward_keys(problem), blocks.empty, blocks.full, blocks.partial);
     if (head.bands && problem.heads > 1) text += " in each head";
   }
   text += "\n";

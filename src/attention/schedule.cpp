@@ -21,22 +21,31 @@ ForwardKernel forward_kernel(const AttentionProblem& problem, const AttentionSeq
 
 int forward_queries(const AttentionProblem& problem) {
   if (needs_whole_rows(problem.spec.normaliser)) return whole_rows;
-  std::int64_t queries = 0;
-  for (const AttentionSequence& sequence : problem.sequences) queries += sequence.query_count;
   // Long pieces pack keys for many queries; but every processor of a large machine wants some.
-  for (int size = problem.head_width + problem.value_width > 160 ? query_task / 2 : query_task; size > 60; size /= 2)
-    if (queries * problem.heads / size >= 24) return size;
+  for (int size = problem.head_width + problem.value_width > 160 ? query_task / 2 : query_task; size > 60; size /= 2) {
+    std::int64_t pieces = 0;
+    for (const AttentionSequence& sequence : problem.sequences)
+      pieces += problem.heads * ((sequence.query_count + size - 1) / size);
+    if (pieces >= 24) return size;
+  }
   return 60;
 }
+
+int forward_keys(const AttentionProblem& problem) { return keys_at_once(key_width_of(problem) + problem.value_width); }
 
 std::vector<Piece> forward_pieces(const AttentionProblem& problem) {
   const int most = forward_queries(problem);
   std::vector<Piece> pieces;
-  for (std::size_t s = 0; s < problem.sequences.size(); ++s)
-    for (int head = 0; head < problem.heads && !is_decoded(problem, problem.sequences[s]); ++head)
-      for (std::int64_t begin = 0; begin < problem.sequences[s].query_count; begin += most)
-        pieces.push_back(
-            {s, head, begin, static_cast<int>(std::min<std::int64_t>(most, problem.sequences[s].query_count - begin))});
+  for (std::size_t s = 0; s < problem.sequences.size(); ++s) {
+    if (is_decoded(problem, problem.sequences[s])) continue;
+    // Pieces of a length, of whole groups: a short last one would pack the same keys for few queries.
+    const std::int64_t queries = problem.sequences[s].query_count,
+                       parts = std::max<std::int64_t>(1, (queries + most - 1) / most);
+    const std::int64_t size = ((queries + parts - 1) / parts + group_rows - 1) / group_rows * group_rows;
+    for (int head = 0; head < problem.heads; ++head)
+      for (std::int64_t begin = 0; begin < queries; begin += size)
+        pieces.push_back({s, head, begin, static_cast<int>(std::min(size, queries - begin))});
+  }
   return pieces;
 }
 

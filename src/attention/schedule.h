@@ -32,6 +32,8 @@ struct Piece {
 
 /// The most queries that one piece of the forward takes.
 int forward_queries(const AttentionProblem& problem);
+/// Keys that the forward works on at a time.
+int forward_keys(const AttentionProblem& problem);
 /// Of all sequences but those that are decoded.
 std::vector<Piece> forward_pieces(const AttentionProblem& problem);
 /// Floats of scratch of a forward piece of `count` queries, besides the rules'.

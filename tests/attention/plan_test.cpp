@@ -72,8 +72,8 @@ TEST(AttentionPlan, TellsWhichKernelTakesWhichSequences) {
             "2 sequences of at most 4 queries; keys and values are read once for all heads and queries, in 2 parts of "
             "at most 900 keys, whose results are joined");
   EXPECT_EQ(line_of(plan, "forward, blocks: "),
-            "1 sequence in 40 pieces of at most 60 queries of a head, 512 keys at a time; fused");
-  EXPECT_EQ(plan.forward_pieces(), 42);
+            "1 sequence in 20 pieces of at most 120 queries of a head, 768 keys at a time; fused");
+  EXPECT_EQ(plan.forward_pieces(), 22);
   EXPECT_EQ(lines_of(plan, "backward: "),
             (std::vector<std::string>{
                 "weights computed again, in 16 pieces of at most 512 queries of a head, 96 keys at a time; fused",
@@ -115,10 +115,11 @@ TEST(AttentionPlan, TellsHowTheMaskIsEvaluated) {
   const Mask band = causal() & window(1000);
   int blocks[3] = {};  // empty, full, partial
   for (std::int64_t query = 0; query < 2048; query += 60)
-    for (std::int64_t key = 0; key < 2048; key += 512) {
+    for (std::int64_t key = 0; key < 2048; key += 768) {
+      const std::int64_t end = std::min<std::int64_t>(key + 768, 2048);
       bool some = false, all = true;
       for (std::int64_t q = query; q < std::min<std::int64_t>(query + 60, 2048); ++q)
-        for (std::int64_t k = key; k < key + 512; ++k) {
+        for (std::int64_t k = key; k < end; ++k) {
           const bool allowed = band.allows(0, 0, q, k);
           some = some || allowed;
           all = all && allowed;
@@ -126,7 +127,7 @@ TEST(AttentionPlan, TellsHowTheMaskIsEvaluated) {
       ++blocks[!some ? 0 : all ? 1 : 2];
     }
   EXPECT_EQ(line(band), format("1 band of keys along the queries, tested by the kernels themselves; of the blocks of "
-                               "60 queries × 512 keys {} empty and skipped, {} full, {} partial",
+                               "60 queries × 768 keys {} empty and skipped, {} full, {} partial",
                                blocks[0], blocks[1], blocks[2]));
   EXPECT_NE(line(dilated(3)).find("for vectors, asked of squares of 64 × 64 positions"), std::string::npos);
   choice.spec.mask = causal() & mask("odd", [](int, int, std::int64_t, std::int64_t key) noexcept { return key % 2; });

@@ -11,7 +11,6 @@ namespace heed::HEED_ISA {
 
 namespace {
 
-using attention::group_rows;
 using attention::HeadGradients;
 using attention::key_block;
 using attention::longest_strip;
@@ -213,20 +212,21 @@ class Piece {
     const Strip strip{head_, false, at + row, begin_, rows, count_, stride_};
     ask_for_next(at + row, rows);
     if (runs.count == 0) return;
-    const float* const additive_rows = key_across_ + row * padded(head_.width);
-    each_part(runs, [&](int column, int columns) {
-      const int panel = column / panel_width * panel_width, inside = column % panel_width;
-      const int units = units_of<Units>(head_.width), value_units = units_of<Units>(head_.value_width);
-      const float* const queries = query_panels_ + panel * units + inside;
-      if (head_.direction)
-        additive_scores(form_, rows, columns, head_.width, additive_rows, padded(head_.width), queries, head_.direction,
-                        scores_ + column, stride_);
-      else
-        multiply_panel<Units>(rows, columns, units, {key_rows.data + row * key_rows.row_stride, key_rows.row_stride, 1},
-                              {queries, panel_width}, scores_ + column, stride_);
-      multiply_panel<Units>(rows, columns, value_units, {values.data + row * values.row_stride, values.row_stride, 1},
-                            {doutput_panels_ + panel * value_units + inside, panel_width}, dscores + column, stride_);
-    });
+    const int units = units_of<Units>(head_.width), value_units = units_of<Units>(head_.value_width);
+    for (int i = 0; i < runs.count && !head_.direction; ++i)
+      multiply_panels<Units>(rows, runs.run[i].begin, runs.run[i].end, units,
+                             {key_rows.data + row * key_rows.row_stride, key_rows.row_stride, 1}, query_panels_,
+                             scores_, stride_);
+    for (int i = 0; i < runs.count; ++i)
+      multiply_panels<Units>(rows, runs.run[i].begin, runs.run[i].end, value_units,
+                             {values.data + row * values.row_stride, values.row_stride, 1}, doutput_panels_, dscores,
+                             stride_);
+    if (head_.direction)
+      each_part(runs, [&](int column, int columns) {
+        additive_scores(form_, rows, columns, head_.width, key_across_ + row * padded(head_.width), padded(head_.width),
+                        query_panels_ + column / panel_width * panel_width * units + column % panel_width,
+                        head_.direction, scores_ + column, stride_);
+      });
     adjust(strip, sight, runs, row, scores_, derivative_, adjust_);
     for (int i = 0; i < runs.count; ++i) weigh_run(strip, runs.run[i], dscores);
     if (averages_) return;

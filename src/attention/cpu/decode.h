@@ -3,8 +3,8 @@
 
 namespace heed::attention {
 
-inline constexpr int decode_block = key_chunk;  ///< most keys that are scored before their values are summed
-inline constexpr int most_decode_queries = 4;   ///< of a sequence that is decoded
+inline constexpr int decode_block = 512;       ///< most keys that are scored before their values are summed
+inline constexpr int most_decode_queries = 4;  ///< of a sequence that is decoded
 
 /// Heads that read the same keys and values together: those of one sequence, or of several that begin alike. Rows are
 /// the queries of all heads; those of one key-value head stand together, `rows` of them, head by head.

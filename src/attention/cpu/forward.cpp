@@ -35,8 +35,9 @@ class Piece {
     start();
     const std::int64_t position = head_.position + begin_;
     const Range range = all_keys_seen(head_, position, position + count_ - 1);
-    for (std::int64_t at = range.begin; at < range.end; at += key_chunk) {
-      const int keys = static_cast<int>(smaller(key_chunk, range.end - at));
+    const int most = attention::keys_at_once(head_.width + head_.value_width);
+    for (std::int64_t at = range.begin; at < range.end; at += most) {
+      const int keys = static_cast<int>(smaller(most, range.end - at));
       const Sight sight(head_, true, position, count_, at, keys);
       if (!sight.nothing()) chunk(at, keys, sight);
     }

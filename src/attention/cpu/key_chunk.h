@@ -4,7 +4,6 @@
 
 namespace heed::HEED_ISA {
 
-using attention::group_rows;
 using attention::key_chunk;
 
 /// A row of the output: `sums` times `factor`.
@@ -112,9 +111,8 @@ class KeyChunk {
   void product(int row, int rows, const Runs& runs, float* scores, std::int64_t stride) {
     const Factor factor =
         along<Units>(head_.query_type, query(row), head_.query_stride, rows, head_.width, query_copy_);
-    each_part(runs, [&](int column, int columns, const float* panel) {
-      multiply_panel<Units>(rows, columns, units_, factor, {panel, panel_width}, scores + column, stride);
-    });
+    for (int i = 0; i < runs.count; ++i)
+      multiply_panels<Units>(rows, runs.run[i].begin, runs.run[i].end, units_, factor, panels_, scores, stride);
   }
 
   void additive(int row, int rows, const Runs& runs, float* scores, std::int64_t stride) {

@@ -7,7 +7,6 @@ namespace heed::HEED_ISA {
 
 using attention::Head;
 using attention::padded;
-using attention::panel_width;
 
 HEED_INLINE std::int64_t larger(std::int64_t a, std::int64_t b) { return a > b ? a : b; }
 HEED_INLINE std::int64_t smaller(std::int64_t a, std::int64_t b) { return a < b ? a : b; }

@@ -88,7 +88,7 @@ struct Runs {
 /// square of `side` positions.
 class Sight {
  public:
-  static constexpr int side = 64, most_side = 8;  ///< squares along a side
+  static constexpr int side = 64, most_side = 16;  ///< squares along a side
   /// `lanes_are_keys`: strips are rows of queries; otherwise rows of keys. Positions of queries, keys from 0.
   Sight(const Head& head, bool lanes_are_keys, std::int64_t query, int queries, std::int64_t key, int keys)
       : head_(head), lanes_are_keys_(lanes_are_keys), query_(query), key_(key), queries_(queries), keys_(keys) {

@@ -9,13 +9,13 @@
 // What a kernel is told: plain data and pointers. Kernels check nothing and allocate nothing.
 namespace heed::attention {
 
-inline constexpr int panel_width = 64;    ///< columns of a packed panel: four vectors of AVX-512
-inline constexpr int group_rows = 6;      ///< rows that a register tile holds
-inline constexpr int key_chunk = 512;     ///< keys that are packed, scored and summed up together in the forward
-inline constexpr int query_task = 480;    ///< most queries that one piece of the forward takes: whole groups
-inline constexpr int query_block = 512;   ///< most queries that one piece of the backward takes
-inline constexpr int whole_rows = 48;     ///< queries whose scores are kept whole
-inline constexpr int key_block = 96;      ///< keys whose scores the backward keeps: whole groups, and pairs
+inline constexpr int panel_width = 64;   ///< columns of a packed panel: four vectors of AVX-512
+inline constexpr int group_rows = 6;     ///< rows that a register tile holds
+inline constexpr int key_chunk = 768;    ///< most keys that are packed, scored and summed up together in the forward
+inline constexpr int query_task = 960;   ///< most queries that one piece of the forward takes: whole groups
+inline constexpr int query_block = 512;  ///< most queries that one piece of the backward takes
+inline constexpr int whole_rows = 48;    ///< queries whose scores are kept whole
+inline constexpr int key_block = 96;     ///< keys whose scores the backward keeps: whole groups, and pairs
 
 /// One head of one sequence. Pointers to rows are at the sequence's first row and at the head's first column; strides
 /// are in elements.
@@ -138,6 +138,9 @@ struct Backward {
   /// What normalisers that are not softmax subtract from the gradient of each weight: product[query].
   void (*average)(const Head& head, const HeadGradients& gradients, std::int64_t begin, int count, float* product);
 };
+
+/// How many keys of these widths are worked on together: what is packed of them is to stay in the second-level cache.
+constexpr int keys_at_once(std::int64_t widths) { return widths > 160 ? 512 : key_chunk; }
 
 constexpr std::int64_t padded(std::int64_t width) { return (width + 15) / 16 * 16; }
 
