@@ -122,7 +122,7 @@ class Parameter {
 class ScoreRule {
  public:
   ScoreRule() = default;
-  ScoreRule(std::string name, Number value);
+  ScoreRule(std::string name, const Number& value);
   explicit operator bool() const { return formula_ != nullptr; }
   const detail::FormulaPointer& formula() const { return formula_; }
   const std::string& name() const { return name_; }

@@ -288,7 +288,7 @@ Number Parameter::at(const Number* index, std::size_t count) const noexcept {
   return Number(detail::lookup(Operator::parameter, index, count, nullptr, number_));
 }
 
-ScoreRule::ScoreRule(std::string name, Number value) : name_(std::move(name)), formula_(value.formula()) {
+ScoreRule::ScoreRule(std::string name, const Number& value) : name_(std::move(name)), formula_(value.formula()) {
   detail::check_formula(heed::format("score rule '{}'", name_), formula_.get());
 }
 
