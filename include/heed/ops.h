@@ -45,8 +45,44 @@ Var dropout(const Var& x, float rate);
 Var add_dropout(const Var& residual, const Var& x, float rate);
 
 /// One row a sequence from its tokens' rows: [sequences, width].
-enum class Pooling : unsigned char { mean, first, max };
+enum class Pooling : unsigned char {
+  mean,
+  first,
+  max,
+  last,
+  ends,  ///< the last row's first half, the first row's second half: where each direction of a recurrence has ended
+};
 Var pool(const Var& x, Pooling kind);
+
+/// What a recurrent network computes in a step from x (products of the input, with biases), the state before the step and
+/// U. σ is the logistic function, ∘ the elementwise product.
+enum class RecurrentCell : unsigned char {
+  lstm,             ///< i, f, g, o = σ, σ, tanh, σ of (x + U·h); c ← f∘c + i∘g; h ← o∘tanh(c) (Gers et al. 2000)
+  gru,              ///< r, z = σ(x + U·h); n = tanh(x + U·(r∘h)); h ← (1 − z)∘n + z∘h (Cho et al. 2014, arXiv:1406.1078)
+  gru_reset_after,  ///< the same with n = tanh(x + r∘(U·h)): one product a step
+  tanh,             ///< h ← tanh(x + U·h) (Elman 1990)
+  relu,             ///< h ← max(0, x + U·h)
+};
+/// 4, 3 or 1.
+std::int64_t gates_of(RecurrentCell cell);
+/// Width of what a direction remembers: h, and an LSTM's c behind it.
+std::int64_t state_width(RecurrentCell cell, std::int64_t hidden);
+enum class Direction : unsigned char {
+  forward,
+  backward,  ///< from each sequence's last token to its first
+  both,      ///< both side by side: all that is said of one direction stands twice, the forward one first
+};
+struct RecurrentResult {
+  Var output;  ///< h after each token: [tokens, directions·hidden]
+  Var state;   ///< after each sequence's last step, of each direction [h | c]: [sequences, directions·state width]
+};
+/// A recurrent network over packed sequences of any lengths. gates: x of all tokens, [tokens, directions·gates·hidden] in
+/// the order of the cell's gates above, made by one `linear` and fresh: the memory is used. weight: U, [directions·gates·
+/// hidden, hidden]. bias: of U's products, [directions·gates·hidden], or empty. state: where each sequence starts, as the
+/// result's, or empty: zeros. A call may go through whole sequences or take one step of each; states and their gradients
+/// go from call to call.
+RecurrentResult recurrent(const Var& gates, const Var& weight, const Var& bias, const Var& state, RecurrentCell cell,
+                          Direction direction = Direction::forward);
 
 /// What attention is told beside queries, keys and values.
 struct AttentionOptions {
@@ -72,6 +108,10 @@ Var self_attention(const Var& x, const AttentionOptions& options);
 /// Each sequence of query: [tokens, heads·h] looks at the sequence of the same number in key_value = [key | value]. With
 /// `caches` given and an empty key_value, it looks at those instead.
 Var cross_attention(const Var& query, const Var& key_value, const AttentionOptions& options);
+/// The same of one head, with keys of query's width and values of any: what pools tokens by attention. `direction`: additive
+/// scores' vector, [1, query's width], or empty. Result: [query's tokens, value's width].
+Var attend_to(const Var& query, const Var& key, const Var& value, const Var& direction, const AttentionSpec& spec,
+              const std::string& name);
 /// T5's table of distances from its buckets: [heads, 2·reach + 1] from [heads, buckets]. Raffel et al. 2020, section 2.1.
 /// Half of the buckets serve each direction when `bidirectional`, else only keys behind the query are told apart.
 Var relative_from_buckets(const Var& table, std::int64_t reach, bool bidirectional, std::int64_t largest_distance);
@@ -83,5 +123,11 @@ Tensor alibi_slopes(int heads);
 /// never held whole or twice; for this the weight's gradient is added during the forward.
 Loss cross_entropy(const Var& hidden, const Var& weight, const Var& bias, std::span<const std::int32_t> targets,
                    float label_smoothing = 0.0f);
+
+/// Rows of x, ascending, as a value of their own: y[i] = x[rows[i]], float32. `sequences`: how they divide, or null.
+Var take_rows(const Var& x, std::span<const std::int64_t> rows, SequencesPointer sequences);
+/// Softmax cross-entropy of positions: each column of scores: [tokens, columns] is, within each sequence, a distribution
+/// over its tokens. targets: for each column one position a sequence, from 0; −1 is not counted.
+Loss position_cross_entropy(const Var& scores, const std::vector<std::span<const std::int32_t>>& targets);
 
 }  // namespace heed

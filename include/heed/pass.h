@@ -35,8 +35,12 @@ using SequencesPointer = std::shared_ptr<const Sequences>;
 /// a snapshot); its length moves only when the session commits, so a pass that fails leaves nothing behind.
 struct State {
   struct Slot {
-    KeyValueCache cache;   ///< attention
-    Tensor recurrent;      ///< recurrent layers, convolution tails
+    KeyValueCache cache;  ///< attention
+    /// Recurrent layers: [state width] after so many tokens. Two, so that what a failed pass has left is passed over.
+    struct {
+      Tensor value;
+      std::int64_t length = -1;
+    } recurrent[2];
   };
   std::vector<Slot> slots;
   std::int64_t length = 0;  ///< committed tokens; a slot may hold more only while a pass runs

@@ -14,6 +14,8 @@ struct Initial {
   enum class Kind : unsigned char { zeros, ones, normal, uniform };
   Kind kind = Kind::zeros;
   float spread = 0.0f;  ///< normal: the standard deviation; uniform: values lie in ±spread
+  /// Of every `period` elements those in [ones_begin, ones_end) start at 1 instead (an LSTM's forget gates); 0: none.
+  std::int64_t period = 0, ones_begin = 0, ones_end = 0;
 };
 
 /// A learned tensor with an identity and a version. Copies share one record, so a tied weight is one weight, saved and

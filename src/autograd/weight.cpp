@@ -22,6 +22,8 @@ void Weight::initialise(RandomKey key) {
       for (std::uint64_t i = 0; i < count; ++i) to[i] = initial.spread * (2.0f * uniform(key, i) - 1.0f);
       break;
   }
+  for (std::int64_t first = 0; initial.period > 0 && first < value.elements(); first += initial.period)
+    for (std::int64_t i = first + initial.ones_begin; i < first + initial.ones_end; ++i) to[i] = 1.0f;
   record_->value = std::move(value);
   ++record_->version;
 }

@@ -7,9 +7,9 @@ namespace heed::test {
 
 namespace {
 
-TEST(Pool, MeanFirstAndMaxEqualTheirDefinitionsWithGradients) {
+TEST(Pool, EveryKindEqualsItsDefinitionWithGradients) {
   const auto sequences = sequences_of_lengths({4, 1, 7});
-  for (const Pooling kind : {Pooling::mean, Pooling::first, Pooling::max}) {
+  for (const Pooling kind : {Pooling::mean, Pooling::first, Pooling::max, Pooling::last, Pooling::ends}) {
     SCOPED_TRACE(static_cast<int>(kind));
     expect_operator(
         {{{12, 17}}, {sequences}}, [&](const Vars& x) { return pool(x[0], kind); },
@@ -19,7 +19,7 @@ TEST(Pool, MeanFirstAndMaxEqualTheirDefinitionsWithGradients) {
 
 TEST(Pool, GivesNoRowsForNoSequences) {
   const auto none = sequences_of_lengths({});
-  for (const Pooling kind : {Pooling::mean, Pooling::first, Pooling::max})
+  for (const Pooling kind : {Pooling::mean, Pooling::first, Pooling::max, Pooling::last, Pooling::ends})
     expect_operator(
         {{{0, 8}}, {none}}, [&](const Vars& x) { return pool(x[0], kind); },
         [&](const auto& x) { return reference::pool(x[0], kind, *none); });

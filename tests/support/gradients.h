@@ -61,6 +61,7 @@ struct Trial {
   bool twice = true;             ///< also the sum of two calls, so that gradients are added to; not where draws differ
   bool starts_from_one = false;  ///< the gradient of the result is 1: a loss
   bool training = true;
+  double steps = 1.0;  ///< through which an error goes, one after another
 
   bool rounds_to_bfloat16() const { return precision == Precision::bfloat16 || dtype == DType::bfloat16; }
   double rounding() const { return unit_roundoff(rounds_to_bfloat16() ? DType::bfloat16 : DType::float32); }
@@ -69,7 +70,7 @@ struct Trial {
     std::int64_t longest = 1;
     for (const Shape& shape : inputs)
       for (int i = 0; i < shape.rank(); ++i) longest = std::max(longest, shape[i]);
-    return 2.0 * (2.0 + std::sqrt(static_cast<double>(longest)));
+    return 2.0 * steps * (2.0 + std::sqrt(static_cast<double>(longest)));
   }
 };
 

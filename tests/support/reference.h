@@ -175,6 +175,7 @@ Array<T> pool(const Array<T>& x, Pooling kind, const Sequences& sequences) {
   Array<T> y(sequences.count(), x.width);
   for (std::int64_t i = 0; i < sequences.count(); ++i)
     for (std::int64_t j = 0; j < x.width; ++j) {
+      const bool at_end = kind == Pooling::last || (kind == Pooling::ends && j < x.width / 2);
       T sum{}, largest = x(sequences.begin(i), j);
       for (std::int64_t t = 0; t < sequences.length(i); ++t) {
         const T& value = x(sequences.begin(i) + t, j);
@@ -182,8 +183,8 @@ Array<T> pool(const Array<T>& x, Pooling kind, const Sequences& sequences) {
         if (real(value) > real(largest)) largest = value;
       }
       y(i, j) = kind == Pooling::mean    ? sum / static_cast<double>(sequences.length(i))
-                : kind == Pooling::first ? x(sequences.begin(i), j)
-                                         : largest;
+                : kind == Pooling::max ? largest
+                                       : x(sequences.begin(i) + (at_end ? sequences.length(i) - 1 : 0), j);
     }
   return y;
 }

@@ -1,0 +1,68 @@
+#include <algorithm>
+
+#include "kernels/rows_pieces.h"
+#include "ops/checks.h"
+
+namespace heed {
+
+Var attend_to(const Var& query, const Var& key, const Var& value, const Var& direction, const AttentionSpec& spec,
+              const std::string& name) {
+  const Sequences &queries = query.sequences(), &keys = key.sequences();
+  const std::int64_t width = query.width();
+  if (key.width() != width)
+    throw Error("attend_to: query is {}, key is {}; both must be equally wide", query.shape(), key.shape());
+  if (value.tokens() != key.tokens())
+    throw Error("attend_to: key is {}, value is {}; there must be a value for each key", key.shape(), value.shape());
+  if (queries.count() != keys.count())
+    throw Error("attend_to: {} sequences of queries, {} of keys", queries.count(), keys.count());
+  if (spec.score == Score::additive && (!direction || direction.value().elements() != width))
+    throw Error("attend_to: additive scores need a direction of {} elements", width);
+
+  Pass& pass = query.pass();
+  AttentionProblem problem;
+  problem.spec = spec;
+  if (!pass.training()) problem.spec.dropout = 0.0f;
+  if (problem.spec.dropout > 0.0f) problem.dropout_key = pass.next_key();
+  problem.head_width = static_cast<int>(width);
+  problem.value_width = static_cast<int>(value.width());
+  problem.query = query.value().view();
+  problem.key_value_dtype = key.dtype();
+  problem.key_stride = width;
+  problem.value_stride = value.width();
+  if (direction) problem.direction = direction.value().floats();
+  for (std::int64_t i = 0; i < queries.count(); ++i)
+    problem.sequences.push_back(
+        {.query_begin = queries.begin(i),
+         .query_count = queries.length(i),
+         .query_position = 0,
+         .key_begin = keys.begin(i),
+         .key_count = keys.length(i),
+         .spans = {{kernels::rows_of(key.value().view(), keys.begin(i), 0).data,
+                    kernels::rows_of(value.value().view(), keys.begin(i), 0).data, keys.length(i)}}});
+
+  const bool recording = pass.recording({&query, &key, &value, &direction});
+  const Tensor output = pass.tensor({query.tokens(), value.width()});
+  const Tensor log_sum_exp = recording ? pass.tensor({1, query.tokens()}) : Tensor();
+  if (pass.probe()) pass.probe()->attention(name, problem, pass.pool());
+  attention_forward(problem, output.view(), recording ? log_sum_exp.floats() : nullptr, pass.pool());
+  return pass.record(
+      output, {&query, &key, &value, &direction},
+      [query, key, value, direction, problem, output, log_sum_exp, &pass](const Tensor& dy, Gradients& d) {
+        const auto dquery = d.to(query), dkey = d.to(key), dvalue = d.to(value);
+        const auto ddirection = direction ? d.to(direction) : GradientTarget{};
+        AttentionGradients to;
+        to.query = dquery.view;
+        to.accumulate_query = dquery.accumulate;
+        to.key = dkey.view;
+        to.accumulate_key = dkey.accumulate;
+        to.value = dvalue.view;
+        to.accumulate_value = dvalue.accumulate;
+        if (ddirection) {
+          if (!ddirection.accumulate) std::fill_n(ddirection.floats(), direction.value().elements(), 0.0f);
+          to.direction = ddirection.floats();
+        }
+        attention_backward(problem, output.view(), log_sum_exp.floats(), dy.view(), to, pass.pool());
+      });
+}
+
+}  // namespace heed
