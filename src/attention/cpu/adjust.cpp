@@ -71,18 +71,13 @@ void add_terms(const Strip& strip, const Runs::Run& run, float* scores) {
   }
 }
 
-void apply_rule(const Strip& strip, const Runs::Run& run, float* scratch, float* scores, float* derivative,
-                bool capped) {
+void apply_rule(const Strip& strip, const Runs::Run& run, const AdjustScratch& scratch, float* scores,
+                float* derivative, bool capped) {
   const Head& head = strip.head;
-  const attention::Strip part{head.batch,
-                              head.number,
-                              strip.row_position(),
-                              strip.lane_position() + run.begin,
-                              strip.lanes_are_keys,
-                              strip.rows,
-                              run.end - run.begin,
-                              strip.stride,
-                              scratch};
+  const attention::Strip part{
+      head.batch,           head.number,   strip.row_position(), strip.lane_position() + run.begin,
+      strip.lanes_are_keys, strip.rows,    run.end - run.begin,  strip.stride,
+      scratch.rule,         scratch.memory};
   if (!derivative || !capped) {
     head.rules->score(*head.program, part, scores + run.begin, derivative ? derivative + run.begin : nullptr);
     return;
@@ -122,7 +117,7 @@ void adjust(const Strip& strip, const Sight& sight, const Runs& runs, int first_
         for (int r = 0; scratch.capped && r < strip.rows; ++r)
           for (int c = run.begin; c < run.end; c += lanes)
             store(scratch.capped + r * strip.stride + c, load(scores + r * strip.stride + c));
-        apply_rule(strip, run, scratch.rule, scores, derivative, cap);
+        apply_rule(strip, run, scratch, scores, derivative, cap);
       }
       factor = unit;
     } else if (!cap) {
@@ -161,9 +156,9 @@ void adjust(const Strip& strip, const Sight& sight, const Runs& runs, int first_
     }
     if (run.masked && !head.bands) {
       const attention::Strip part{
-          head.batch,           head.number, strip.row_position(), strip.lane_position() + run.begin,
-          strip.lanes_are_keys, strip.rows,  run.last - run.begin, strip.stride,
-          scratch.rule};
+          head.batch,           head.number,   strip.row_position(), strip.lane_position() + run.begin,
+          strip.lanes_are_keys, strip.rows,    run.last - run.begin, strip.stride,
+          scratch.rule,         scratch.memory};
       head.rules->mask(*head.program, part, scores + run.begin);
     }
   }

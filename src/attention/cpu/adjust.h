@@ -56,6 +56,7 @@ struct AdjustScratch {
   float* line;  ///< longest_strip + group_rows + lanes floats
   float* rule;
   float* capped;  ///< scores as the rule sees them, or null: not wanted
+  attention::StripMemory* memory = nullptr;
 };
 
 /// Raw scores become what is normalised, in base 2 for softmax. Nothing is done where head.adjusts() is false but mask.

@@ -49,7 +49,7 @@ class Piece {
     row_sums_ = head.direction ? scratch.take(std::int64_t{group_rows} * lanes * head.width) : nullptr;
     direction_sums_ = head.direction ? scratch.take(std::int64_t{lanes} * head.width) : nullptr;
     adjust_ = {scratch.take(longest_strip + 64), scratch.take(head.rule_scratch()),
-               gradients.parameters ? scratch.take(group_rows * stride_) : nullptr};
+               gradients.parameters ? scratch.take(group_rows * stride_) : nullptr, &strips_};
   }
 
   void run() {
@@ -394,9 +394,10 @@ class Piece {
         if (to_.slope) *to_.slope += reduce_add(sum);
       }
       if (to_.parameters) {
-        const attention::Strip part{head_.batch, head_.number, strip.row_position(), strip.lane_position() + run.begin,
-                                    false,       strip.rows,   run.end - run.begin,  stride_,
-                                    adjust_.rule};
+        const attention::Strip part{
+            head_.batch,  head_.number,  strip.row_position(), strip.lane_position() + run.begin,
+            false,        strip.rows,    run.end - run.begin,  stride_,
+            adjust_.rule, adjust_.memory};
         head_.rules->parameters(*head_.program, part, adjust_.capped + run.begin, dscores + run.begin, to_.parameters);
       }
     }
@@ -479,6 +480,7 @@ class Piece {
       *dscores_, *slopes_, *row_sums_, *direction_sums_, *block_, *derivative_, *key_copy_, *value_copy_, *key_across_,
       *log_sum_, *product_, *line_;
   AdjustScratch adjust_;
+  attention::StripMemory strips_;
   Panel query_rows_{}, doutput_rows_{};
   const char *first_key_ = nullptr, *first_value_ = nullptr;
   Fetch ahead_;

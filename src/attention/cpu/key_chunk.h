@@ -33,7 +33,7 @@ class KeyChunk {
     panels_ = scratch.take(std::int64_t{key_chunk} * padded(units_));
     value_copy_ = scratch.take(key_chunk * value_stride_);
     query_copy_ = scratch.take(group_rows * padded(head.width));
-    adjust_ = {scratch.take(key_chunk + 64), scratch.take(head.rule_scratch()), nullptr};
+    adjust_ = {scratch.take(key_chunk + 64), scratch.take(head.rule_scratch()), nullptr, &strips_};
     key_widened_ = is_quantised(head.key_type) ? scratch.take(key_chunk * padded(head.width)) : nullptr;
     value_widened_ = is_quantised(head.value_type) ? scratch.take(key_chunk * padded(head.value_width)) : nullptr;
   }
@@ -148,6 +148,7 @@ class KeyChunk {
   int keys_ = 0;
   float *panels_, *value_copy_, *query_copy_, *key_widened_, *value_widened_;
   AdjustScratch adjust_;
+  attention::StripMemory strips_;
   const char* value_rows_[key_chunk];
   Rows values_{};
   Form form_ = Form::plain;

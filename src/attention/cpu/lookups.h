@@ -76,6 +76,15 @@ struct Lookup {
     }
     return sum;
   }
+  /// How many rows of the table, up to `most`, lie behind the first of a domain whose `rows` are neighbours there.
+  int neighbours(int rows, int most) const {
+    for (int i = 0; i < steady; ++i)
+      if (const int d = row_dimension[i]; of.stride[d] == 1 && of_row[i].step != 0) {
+        const std::int64_t left = of.extent[d] - held(of_row[i].data[0], of.extent[d]);
+        return left < most ? static_cast<int>(left) : most;
+      }
+    return rows;
+  }
   HEED_INLINE bool inside(const Elements& elements, int count) const {
     return elements.start >= 0 && elements.start + count <= extent;
   }
@@ -189,8 +198,8 @@ struct ByteRows {
   static constexpr int most = attention::strip_columns;
   const std::uint8_t* row[attention::strip_rows];
 
-  ByteRows(const Lookup& lookup, const Domain& domain) {
-    if (turned(lookup, domain)) return;
+  ByteRows(const Lookup& lookup, const Domain& domain, attention::StripMemory* kept) {
+    if (turned(lookup, domain, kept)) return;
     const auto* const data = static_cast<const std::uint8_t*>(lookup.of.data);
     const int count = domain.lanes_used;
     Elements before;
@@ -228,7 +237,7 @@ struct ByteRows {
   }
 
   /// Rows that lie across the table's are turned in tiles of 16 × 16, where they are neighbours.
-  bool turned(const Lookup& lookup, const Domain& domain) {
+  bool turned(const Lookup& lookup, const Domain& domain, attention::StripMemory* kept) {
     const int count = domain.lanes_used;
     const Elements first = lookup.elements(0);
     if (lookup.of.line < 0 || lookup.varying > 0 || lookup.step == 1 || count % 16 != 0 || !lookup.inside(first, count))
@@ -237,22 +246,45 @@ struct ByteRows {
       const Elements elements = lookup.elements(r);
       if (elements.base != first.base + r || elements.start != first.start) return false;
     }
-    const auto* const data = static_cast<const std::uint8_t*>(lookup.of.data) + first.base;
-    for (int i = 0; i < count; i += 16) {
-      Bytes tile[16];
-      const std::uint8_t* const from = data + (first.start + i) * lookup.step;
-      for (int lane = 0; lane < 16; ++lane) {
-        tile[lane] = Bytes{};
-        if (domain.rows == 16)
-          __builtin_memcpy(&tile[lane], from + lane * lookup.step, 16);
-        else
-          for (int r = 0; r < domain.rows; ++r) tile[lane][r] = from[lane * lookup.step + r];
-      }
-      transpose(tile);
-      for (int r = 0; r < domain.rows; ++r) __builtin_memcpy(memory[r] + i, &tile[r], 16);
+    const std::uint8_t* const from =
+        static_cast<const std::uint8_t*>(lookup.of.data) + first.base + first.start * lookup.step;
+    if (!kept || (kept->turned && kept->turned != &lookup.of)) {
+      turn(from, lookup.step, domain.rows, count, memory);
+      for (int r = 0; r < domain.rows; ++r) row[r] = memory[r];
+      return true;
     }
-    for (int r = 0; r < domain.rows; ++r) row[r] = memory[r];
+    const bool there = kept->turned && kept->step == lookup.step && kept->turned_columns == count &&
+                       from >= kept->first && from + domain.rows <= kept->first + kept->turned_rows;
+    if (!there) {
+      const int rows = lookup.neighbours(domain.rows, attention::StripMemory::most);
+      turn(from, lookup.step, rows, count, kept->row);
+      kept->turned = &lookup.of;
+      kept->first = from;
+      kept->step = lookup.step;
+      kept->turned_rows = rows;
+      kept->turned_columns = count;
+    }
+    for (int r = 0; r < domain.rows; ++r) row[r] = kept->row[from - kept->first + r];
     return true;
+  }
+
+  static void turn(const std::uint8_t* first, std::int64_t step, int rows, int count, std::uint8_t (*to)[most]) {
+    for (int top = 0; top < rows; top += 16) {
+      const int height = rows - top < 16 ? rows - top : 16;
+      for (int i = 0; i < count; i += 16) {
+        Bytes tile[16];
+        const std::uint8_t* const from = first + i * step + top;
+        for (int lane = 0; lane < 16; ++lane) {
+          tile[lane] = Bytes{};
+          if (height == 16)
+            __builtin_memcpy(&tile[lane], from + lane * step, 16);
+          else
+            for (int r = 0; r < height; ++r) tile[lane][r] = from[lane * step + r];
+        }
+        transpose(tile);
+        for (int r = 0; r < height; ++r) __builtin_memcpy(to[top + r] + i, &tile[r], 16);
+      }
+    }
   }
 
   alignas(64) std::uint8_t memory[attention::strip_rows][most];
@@ -264,15 +296,34 @@ static void forbid_unless_more(const Work& work, const RowInstruction& instructi
   const Source bound(work, instruction.operand[0], domain);
   float* const to = work.memory(instruction.result, domain);
   const std::int64_t step = work.row_step(instruction.result);
-  const ByteRows bytes(lookup, domain);
+  const ByteRows bytes(lookup, domain, work.strip.memory);
   const F none = set1(-__builtin_inff());
   for (int r = 0; r < domain.rows; ++r) {
     const float least = bound.data[r * bound.step];
     const I above = set1_int(least >= 255.0f ? 255 : least >= 0.0f ? static_cast<std::int32_t>(least) : -1);
     float* const row = to + r * step;
     const std::uint8_t* const from = bytes.row[r];
-    for (int i = 0; i < domain.lanes_used; i += lanes)
+    int i = 0;
+#if defined(HEED_AVX512)
+    if (least >= 0.0f && least < 255.0f) {
+      const __m512i bounds = _mm512_set1_epi8(static_cast<char>(static_cast<int>(least)));
+      for (; i + 4 * lanes <= domain.lanes_used; i += 4 * lanes) {
+        const __mmask64 seen = _mm512_cmpgt_epu8_mask(_mm512_loadu_si512(from + i), bounds);
+        HEED_UNROLL for (int part = 0; part < 4; ++part) {
+          float* const to_part = row + i + part * lanes;
+          store(to_part, (F)_mm512_mask_loadu_ps((__m512)none, static_cast<__mmask16>(seen >> (part * 16)), to_part));
+        }
+      }
+    }
+#endif
+    for (; i < domain.lanes_used; i += lanes)
       store(row + i, select((I)(load_bytes(from + i) > above), load(row + i), none));
+  }
+  // The next strip's, where the table has its rows: they lie too far apart for the processor to foresee.
+  if (domain.rows > 1 && lookup.step == 1) {
+    const std::int64_t far = domain.rows * (bytes.row[1] - bytes.row[0]);
+    for (int r = 0; r < domain.rows; ++r)
+      for (int i = 0; i < domain.lanes_used; i += 64) __builtin_prefetch(bytes.row[r] + far + i);
   }
 }
 

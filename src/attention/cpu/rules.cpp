@@ -283,8 +283,16 @@ void run_piece(const Work& work, float* const* gradients) {
                            {Along::rows, 0, 1, (strip.rows + lanes - 1) / lanes * lanes},
                            {Along::lanes, 0, 1, whole}};
   int next = 0;
-  for (int stage = 0; stage < 3; ++stage)
+  for (int stage = 0; stage < 2; ++stage)
     for (; next < code.ends[stage]; ++next) execute(work, code.instructions[next], stages[stage]);
+  attention::StripMemory* const memory = strip.memory;
+  if (memory && memory->code == &code && memory->lane == strip.lane && memory->columns == whole) next = code.ends[2];
+  for (; next < code.ends[2]; ++next) execute(work, code.instructions[next], stages[2]);
+  if (memory) {
+    memory->code = &code;
+    memory->lane = strip.lane;
+    memory->columns = whole;
+  }
   // Code that keeps nothing for each pair goes over all rows at once.
   const int most = code.keeps_pairs ? attention::chunk_floats / whole : attention::strip_rows;
   for (int first = 0; first < strip.rows; first += most) {

@@ -119,8 +119,24 @@ struct Program {
 };
 
 inline constexpr int strip_rows = 16;      ///< rows that are worked on at once: more are cut
-inline constexpr int strip_columns = 512;  ///< and columns
-inline constexpr int chunk_floats = 1024;  ///< of one value that varies along both: what is worked on at once
+inline constexpr int strip_columns = 768;  ///< and columns
+inline constexpr int chunk_floats = 1536;  ///< of one value that varies along both: what is worked on at once
+
+/// What strips of one head leave for those that follow. Where they are of the same lanes, so is what varies along lanes
+/// alone. And bytes of a table that strips read across its rows are turned for more rows than a strip has, since each
+/// line of the cache that is touched for them holds those of the next strips, too.
+struct StripMemory {
+  const RowCode* code = nullptr;  ///< whose values along lanes are in scratch
+  std::int64_t lane = 0;
+  int columns = 0;
+
+  static constexpr int most = 48;       ///< whole groups, and whole tiles
+  const RowLookup* turned = nullptr;    ///< another lookup of the same strips goes without
+  const std::uint8_t* first = nullptr;  ///< element of row 0 and lane 0; row r, lane i is first[r + i * step]
+  std::int64_t step = 0;
+  int turned_rows = 0, turned_columns = 0;
+  alignas(64) std::uint8_t row[most][strip_columns];
+};
 
 /// A piece of a head's scores: rows × columns, the row `stride` floats apart. Rows are read and written up to whole
 /// vectors of 16 floats at most: the stride is at least the columns rounded up to the kernel's vectors.
@@ -130,7 +146,8 @@ struct Strip {
   bool lanes_are_keys = false;     ///< then rows are queries; else the other way round
   int rows = 0, columns = 0;
   std::int64_t stride = 0;
-  float* scratch = nullptr;  ///< Program::scratch floats
+  float* scratch = nullptr;       ///< Program::scratch floats
+  StripMemory* memory = nullptr;  ///< or null
 };
 
 struct RuleKernels {
