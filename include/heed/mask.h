@@ -62,7 +62,7 @@ Mask allowed(Tensor table);
 Mask blocks(Tensor pattern, std::int64_t size);
 
 namespace detail {
-Mask rule_mask(std::string name, Condition condition);
+Mask rule_mask(std::string name, const Condition& condition);
 Mask function_mask(std::string name, std::function<bool(int, int, std::int64_t, std::int64_t)> rule);
 }  // namespace detail
 

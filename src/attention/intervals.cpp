@@ -71,13 +71,11 @@ struct Block {
 
   Interval compared(Operator op, const Interval& a, const Interval& b) const {
     if (a.wild || b.wild) return unsure;
-    double low = a.low - b.high, high = a.high - b.low;
     bool equal = a.low == a.high && a.low == b.low && b.low == b.high;
     bool apart = a.high < b.low || b.high < a.low;
     bool less = a.high<b.low, not_less = a.low >= b.high, less_equal = a.high <= b.low, greater = a.low> b.high;
     if (const Interval difference = sum(a, b, -1); difference.linear) {
-      low = difference.low;
-      high = difference.high;
+      const double low = difference.low, high = difference.high;
       equal = low == 0 && high == 0;
       apart = low > 0 || high < 0;
       less = high < 0;

@@ -131,7 +131,7 @@ Mask blocks(Tensor pattern, std::int64_t size) {
   return primitive(std::move(node), condition);
 }
 
-Mask detail::rule_mask(std::string name, Condition condition) {
+Mask detail::rule_mask(std::string name, const Condition& condition) {
   const std::string what = heed::format("mask rule '{}'", name);
   check_formula(what, condition.formula().get());
   if (condition.formula()->depends & (Formula::of_parameters | Formula::of_score))
