@@ -209,7 +209,4 @@ inline Choice random_choice(std::uint64_t seed) {
   return random_choice(draw);
 }
 
-/// Whether the kernels compute this at present.
-inline bool supported(const Choice& choice) { return choice.prefix == 0; }
-
 }  // namespace heed::attention
