@@ -26,6 +26,7 @@ function(heed_add_instruction_sets target)
       -fvisibility=hidden -fvisibility-inlines-hidden -fno-exceptions -fno-rtti)
     target_compile_definitions(${library} PRIVATE HEED_ISA=${isa} HEED_ISA_IS_${isa}=1)
     heed_warnings(${library})
+    heed_precompile_headers(${library} PRIVATE ${PROJECT_SOURCE_DIR}/src/simd/vector.h ${HEED_STANDARD_HEADERS})
     if(CMAKE_CXX_FLAGS MATCHES "-fsanitize")
       # GCC cannot unroll every loop that it has instrumented and warns of it, without a name to switch the warning off by.
       target_compile_options(${library} PRIVATE -Wno-error)
