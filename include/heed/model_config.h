@@ -6,10 +6,11 @@
 
 namespace heed {
 
-/// The recipe's [model]: a Transformer of any of the usual layouts. A family (BERT, GPT-2, Llama, Marian, T5, …) is
-/// such a configuration.
+/// The recipe's [model]: a Transformer of any of the usual layouts (a family, BERT, GPT-2, Llama, Marian, T5, …, is such a
+/// configuration), or a recurrent network.
 struct ModelConfig {
   std::string kind = "decoder";
+  std::string network = "transformer";
   std::int64_t width = 256;
   std::int64_t heads = 4;
   std::int64_t key_value_heads = 0;
@@ -38,12 +39,21 @@ struct ModelConfig {
   double activation_dropout = 0.0;
   std::string pooling = "mean";
   bool final_norm = true;
+  std::int64_t embedding_width = 0;
+  std::string bidirectional = "auto";
+  std::int64_t gate_biases = 1;
+  bool reset_after = true;
+  bool residual = false;
+  std::string state_attention = "none";
+  std::string pooling_score = "additive";
 
   bool operator==(const ModelConfig&) const = default;
   static void fields(auto& self, auto&& f) {
     f("kind", self.kind, "decoder (language model), encoder (classifier), or encoder-decoder",
       one_of({"decoder", "encoder", "encoder-decoder"}));
-    f("width", self.width, "d_model", at_least(1));
+    f("network", self.network, "transformer, lstm, gru or rnn (tanh, or relu if that is the activation)",
+      one_of({"transformer", "lstm", "gru", "rnn"}));
+    f("width", self.width, "d_model; recurrent: width of a layer's state, of each direction", at_least(1));
     f("heads", self.heads, "attention heads", at_least(1));
     f("key_value_heads", self.key_value_heads, "heads of keys and values, each shared by a group of heads; 0: as heads",
       at_least(0));
@@ -75,9 +85,25 @@ struct ModelConfig {
     f("embedding_dropout", self.embedding_dropout, "rate on the embedded input; -1: as dropout",
       at_least_below(0, 1).or_exactly(-1));
     f("activation_dropout", self.activation_dropout, "rate inside the feed-forward network", at_least_below(0, 1));
-    f("pooling", self.pooling, "classification: mean, first, max or attention (one learned query) over the tokens",
-      one_of({"mean", "first", "max", "attention"}));
+    f("pooling", self.pooling,
+      "classification: mean, first, max or attention (one learned query) over the tokens; recurrent also: "
+      "class-attention (one query a class), self-attention (every token's, then the mean), last (the final states)",
+      one_of({"mean", "first", "max", "attention", "class-attention", "self-attention", "last"}));
     f("final_norm", self.final_norm, "pre-norm: a norm after the last layer");
+    f("embedding_width", self.embedding_width, "recurrent: width of the embeddings; 0: as width", at_least(0));
+    f("bidirectional", self.bidirectional,
+      "recurrent encoders: layers that go in both directions: none, first, all, or auto (all)",
+      one_of({"auto", "none", "first", "all"}));
+    f("gate_biases", self.gate_biases, "recurrent: biases of a gate, 1, or 2 (one of the state's product, too)",
+      between(1, 2));
+    f("reset_after", self.reset_after, "gru: the reset gate after the recurrent product, else before it");
+    f("residual", self.residual, "recurrent: a layer as wide as its input adds it");
+    f("state_attention", self.state_attention,
+      "recurrent decoders: causal attention over the states, by its score: none, dot, scaled_dot, cosine or euclidean",
+      one_of({"none", "dot", "scaled_dot", "cosine", "euclidean"}));
+    f("pooling_score", self.pooling_score,
+      "recurrent: the score of attention pooling: additive, dot, scaled_dot, cosine or euclidean",
+      one_of({"additive", "dot", "scaled_dot", "cosine", "euclidean"}));
   }
 };
 

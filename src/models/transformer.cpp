@@ -1,3 +1,4 @@
+#include <heed/recurrent_model.h>
 #include <heed/transformer.h>
 
 #include <cmath>
@@ -166,13 +167,19 @@ Var Transformer::summarise(const Var& hidden) const {
 
 std::unique_ptr<Model> make_model(const ModelConfig& config, const ModelSizes& sizes) {
   const std::int64_t heads = config.heads, shared = config.key_value_heads;
-  if (config.head_width == 0 && config.width % heads != 0)
+  const bool recurrent = config.network != "transformer";
+  if (!recurrent && config.head_width == 0 && config.width % heads != 0)
     throw Error("model.width is {} and model.heads is {}: the width must be a multiple of the heads, or give model.head_width", config.width, heads);
   if (shared > 0 && heads % shared != 0)
     throw Error("model.heads is {} and model.key_value_heads is {}: the latter must divide the former", heads, shared);
   if (config.kind != "decoder" && sizes.source < 1) throw Error("a model with an encoder needs a vocabulary for its input");
   if (config.kind != "encoder" && sizes.target < 1) throw Error("a model with a decoder needs a vocabulary for its output");
   if (config.kind == "encoder" && sizes.classes < 1) throw Error("an encoder needs at least one class to tell");
+  if (recurrent && config.kind == "encoder-decoder")
+    throw Error("model.network is \"{}\" and model.kind \"encoder-decoder\": recurrent models are decoders or encoders", config.network);
+  if (recurrent) return std::make_unique<RecurrentModel>(config, sizes);
+  if (config.pooling == "class-attention" || config.pooling == "self-attention" || config.pooling == "last")
+    throw Error("model.pooling is \"{}\", which recurrent models have; a Transformer's is mean, first, max or attention", config.pooling);
   return std::make_unique<Transformer>(config, sizes);
 }
 

@@ -48,20 +48,24 @@ Var attend_to(const Var& query, const Var& key, const Var& value, const Var& dir
   return pass.record(
       output, {&query, &key, &value, &direction},
       [query, key, value, direction, problem, output, log_sum_exp, &pass](const Tensor& dy, Gradients& d) {
-        const auto dquery = d.to(query), dkey = d.to(key), dvalue = d.to(value);
+        // A value that is a key, too, adds its gradient afterwards: both would be written to one place.
+        const bool shared = key.value().data() == value.value().data();
+        const auto dquery = d.to(query), dkey = d.to(key), dvalue = shared ? GradientTarget{} : d.to(value);
+        const Tensor own = shared && dkey ? pass.tensor(value.shape()) : Tensor();
         const auto ddirection = direction ? d.to(direction) : GradientTarget{};
         AttentionGradients to;
         to.query = dquery.view;
         to.accumulate_query = dquery.accumulate;
         to.key = dkey.view;
         to.accumulate_key = dkey.accumulate;
-        to.value = dvalue.view;
+        to.value = own ? own.view() : dvalue.view;
         to.accumulate_value = dvalue.accumulate;
         if (ddirection) {
           if (!ddirection.accumulate) std::fill_n(ddirection.floats(), direction.value().elements(), 0.0f);
           to.direction = ddirection.floats();
         }
         attention_backward(problem, output.view(), log_sum_exp.floats(), dy.view(), to, pass.pool());
+        if (own) kernels::add_scaled(own.view(), 1.0f, dkey.view, 1.0f, pass.pool());
       });
 }
 

@@ -37,7 +37,8 @@ struct Network {
     if (with_bias) trial.inputs.push_back({width()});
     if (with_state) trial.inputs.push_back({sequences->count(), sides() * state_width(cell, hidden)});
     trial.precision = precision;
-    trial.steps = 8.0;  // of a few tokens, and slopes 1 - y² of gates that are nearly 1
+    // A few tokens, and slopes 1 - y² of gates that are nearly 1; a single unit may have no others.
+    trial.steps = hidden == 1 ? 64.0 : 8.0;
     return trial;
   }
   RecurrentResult run(const Vars& x) const {

@@ -1,0 +1,185 @@
+#include <heed/recurrent_model.h>
+
+#include <cmath>
+
+namespace heed {
+
+namespace {
+
+RecurrentCell cell_of(const ModelConfig& config) {
+  if (config.network == "lstm") return RecurrentCell::lstm;
+  if (config.network == "gru") return config.reset_after ? RecurrentCell::gru_reset_after : RecurrentCell::gru;
+  return config.activation == "relu" ? RecurrentCell::relu : RecurrentCell::tanh;
+}
+
+Score score_named(const std::string& name) {
+  for (const Score score : {Score::scaled_dot, Score::dot, Score::cosine, Score::euclidean, Score::additive})
+    if (name == name_of(score)) return score;
+  throw Error("attention score \"{}\" is unknown: scaled_dot, dot, cosine, euclidean and additive are known", name);
+}
+
+/// One query for each sequence.
+SequencesPointer one_each(std::int64_t count) {
+  auto sequences = std::make_shared<Sequences>();
+  for (std::int64_t i = 1; i <= count; ++i) sequences->offsets.push_back(i);
+  return sequences;
+}
+
+float spread_of(std::int64_t width) { return 1.0f / std::sqrt(static_cast<float>(width)); }
+
+Pooling pooling_named(const ModelConfig& config, bool both_ways) {
+  if (config.pooling == "last") return both_ways ? Pooling::ends : Pooling::last;
+  return config.pooling == "first" ? Pooling::first : config.pooling == "max" ? Pooling::max : Pooling::mean;
+}
+
+}  // namespace
+
+RecurrentStack recurrent_stack(const ModelConfig& config, std::int64_t in, bool encoder, std::int64_t layers,
+                               int first_slot) {
+  const std::string& way = config.bidirectional;
+  if (!encoder && config.kind == "decoder" && (way == "first" || way == "all"))
+    throw Error("model.bidirectional is \"{}\", but a language model may not look ahead: \"none\" or \"auto\"", way);
+  const std::int64_t both_ways = !encoder || way == "none" ? 0 : way == "first" ? 1 : layers;
+  return RecurrentStack({.cell = cell_of(config),
+                         .in = in,
+                         .hidden = config.width,
+                         .direction = Direction::forward,
+                         .biases = static_cast<int>(config.gate_biases),
+                         .slot = first_slot},
+                        layers, both_ways, config.residual, static_cast<float>(config.dropout));
+}
+
+RecurrentSummary::RecurrentSummary(const ModelConfig& config, std::int64_t width, std::int64_t classes)
+    : pooling(config.pooling) {
+  spec.score = score_named(config.pooling_score);
+  const bool additive = spec.score == Score::additive;
+  if (pooling == "class-attention") {
+    if (spec.score == Score::cosine || spec.score == Score::euclidean)
+      throw Error(
+          "model.pooling is \"class-attention\" and model.pooling_score \"{}\"; it takes additive, dot or scaled_dot",
+          config.pooling_score);
+    // A score with a query that does not change is a linear function of the token, or of its key's tangent.
+    if (additive) key = Linear(width, width);
+    scores = Linear(width, 2 * classes);
+    spec = {};
+    spec.score = Score::dot;
+  } else {
+    // A learned query is compared with the states themselves, but under additive scores.
+    if (additive || pooling == "self-attention") key = Linear(width, width);
+    if (pooling == "self-attention")
+      query = Linear(width, width);
+    else
+      learned = Weight({1, width}, {Initial::Kind::normal, spread_of(width)});
+    if (additive) direction = Weight({1, width}, {Initial::Kind::normal, spread_of(width)});
+  }
+}
+
+Var RecurrentSummary::operator()(const Var& hidden) const {
+  Pass& pass = hidden.pass();
+  const std::int64_t count = hidden.sequences().count();
+  if (pooling == "class-attention") {
+    const std::int64_t classes = scores.weight.shape()[0] / 2;
+    AttentionOptions options;
+    options.spec = spec;
+    options.heads = options.key_value_heads = static_cast<int>(classes);
+    options.head_width = 1;
+    options.name = "pooling";
+    Tensor ones = pass.tensor({count, classes});
+    ones.fill(1.0f);
+    const Var features = key.weight ? activate(key(hidden), ActivationKind::tanh) : hidden;
+    const Var logits = cross_attention(pass.input(ones, one_each(count)), scores(features), options);
+    return logits;
+  }
+  const Var vector = direction ? pass.use(direction) : Var();
+  if (pooling == "self-attention")
+    return pool(attend_to(query(hidden), key(hidden), hidden, vector, spec, "pooling"), Pooling::mean);
+  const std::vector<std::int32_t> ids(static_cast<std::size_t>(count), 0);
+  const Var queries = embedding(pass, ids, one_each(count), pass.use(learned));
+  return attend_to(queries, key.weight ? key(hidden) : hidden, hidden, vector, spec, "pooling");
+}
+
+RecurrentModel::RecurrentModel(const ModelConfig& config, const ModelSizes& sizes) : config_(config) {
+  const bool encoder = config.kind == "encoder";
+  const std::int64_t entries = encoder ? sizes.source : sizes.target;
+  const std::int64_t embedded = config.embedding_width > 0 ? config.embedding_width : config.width;
+  if (config.layers < 1) throw Error("model.layers is {}; a recurrent model has one or more", config.layers);
+  embedding_ = Embedding(entries, embedded, spread_of(embedded));
+  stack_ = recurrent_stack(config, embedded, encoder, config.layers, encoder ? -1 : 0);
+  const std::int64_t width = stack_.width();
+  if (encoder) {
+    if (config.pooling.ends_with("attention")) summary_.emplace(config, width, sizes.classes);
+    output_ = Linear(width, sizes.classes, true);
+    if (config.pooling != "class-attention") return;
+    output_.weight = Weight();
+    identity_ = Tensor({sizes.classes, sizes.classes});
+    for (std::int64_t i = 0; i < sizes.classes; ++i) identity_.floats()[i * (sizes.classes + 1)] = 1.0f;
+    return;
+  }
+  slots_ = static_cast<int>(config.layers);
+  if (config.state_attention != "none") {
+    if (config.head_width == 0 && width % config.heads != 0)
+      throw Error("model.width is {} and model.heads is {}: the width must be a multiple of the heads, or give model.head_width",
+                  width, config.heads);
+    AttentionShape shape;
+    shape.width = width;
+    shape.heads = shape.key_value_heads = static_cast<int>(config.heads);
+    shape.head_width = static_cast<int>(config.head_width > 0 ? config.head_width : width / config.heads);
+    shape.bias = config.bias;
+    shape.spec.score = score_named(config.state_attention);
+    shape.spec.mask = config.window > 0 ? causal() & window(config.window) : causal();
+    shape.spec.dropout = static_cast<float>(config.attention_dropout < 0.0 ? config.dropout : config.attention_dropout);
+    shape.slot = slots_++;
+    shape.name = "decoder.attention";
+    attention_.emplace(shape);
+  }
+  output_ = Linear(width, entries, config.bias);
+  if (config.tied == "none") return;
+  if (embedded != width)
+    throw Error(
+        "model.tied is \"{}\", but embeddings are {} wide and the last layer's states {}: set model.tied = \"none\"",
+        config.tied, embedded, width);
+  output_.weight = embedding_.table;
+}
+
+void RecurrentModel::visit(const WeightVisitor& visitor) {
+  const std::string side = config_.kind;
+  auto part = [&](const std::string& name, auto& module) { detail::visit_part(name, module, visitor); };
+  part(side + ".embedding", embedding_);
+  part(side, stack_);
+  part(side + ".attention", attention_);
+  part("pooling", summary_);
+  part("output", output_);
+}
+
+Var RecurrentModel::states_of(Pass& pass, const TokenRows& tokens) const {
+  const Var x = embedding_(pass, tokens.ids, tokens.sequences);
+  const double rate = config_.embedding_dropout < 0.0 ? config_.dropout : config_.embedding_dropout;
+  return stack_(dropout(x, static_cast<float>(rate))).output;
+}
+
+Var RecurrentModel::encode(Pass& pass, const TokenRows& source) const {
+  if (config_.kind != "encoder") throw Error("encode: a decoder-only model has no encoder");
+  return states_of(pass, source);
+}
+
+Var RecurrentModel::decode(Pass& pass, const TokenRows& target, const Var&) const {
+  if (config_.kind != "decoder") throw Error("decode: an encoder-only model has no decoder");
+  Var x = states_of(pass, target);
+  if (attention_) x = (*attention_)(x, Var(), x);
+  return dropout(x, static_cast<float>(config_.dropout));
+}
+
+void RecurrentModel::remember(const Var&) const {}
+
+Var RecurrentModel::summarise(const Var& hidden) const {
+  if (identity_) return (*summary_)(dropout(hidden, static_cast<float>(config_.dropout)));
+  const bool both_ways = stack_.layers.back().shape.direction == Direction::both;
+  return dropout(summary_ ? (*summary_)(hidden) : pool(hidden, pooling_named(config_, both_ways)),
+                 static_cast<float>(config_.dropout));
+}
+
+Var RecurrentModel::output_weight(Pass& pass) const {
+  return identity_ ? pass.input(identity_) : pass.use(output_.weight);
+}
+
+}  // namespace heed
