@@ -21,21 +21,28 @@ struct DataConfig {
   std::int64_t max_length = 0;
   std::int64_t max_line_bytes = 1 << 20;
   bool lowercase = false;
+  std::string words = "as-is";
   std::string documents = "stream";
+  std::string label_names;
+  std::string reference_column;
+  std::string bad_answers = "refuse";
+  std::int64_t stride = 128;
 
   bool operator==(const DataConfig&) const = default;
   static void fields(auto& self, auto&& f) {
     f("train", self.train, "training files; plain or gzip, relative to the recipe; for translation the source side");
     f("train_target", self.train_target,
-      "translation: the target side, line by line with train; empty: train is a TSV, CSV or JSON-lines file with both");
+      "translation, summarisation: the target side, line by line with train; classification: the labels, likewise; "
+      "empty: train has both (a TSV, CSV or JSON-lines file)");
     f("validation", self.validation, "validation files, like train; empty: see validation_split and validation_every");
     f("validation_target", self.validation_target, "the target side of validation");
     f("test", self.test, "test files, scored once at the end of `heed eval MODEL`; never used in training");
     f("test_target", self.test_target, "the target side of test");
-    f("format", self.format, "auto (by the file's ending), lines, label-lines (\"label text\"), tsv, csv, jsonl",
-      one_of({"auto", "lines", "label-lines", "tsv", "csv", "jsonl"}));
+    f("format", self.format,
+      "auto (by the file's ending), lines, label-lines (\"label text\"), tsv, csv, jsonl, squad (question answering)",
+      one_of({"auto", "lines", "label-lines", "tsv", "csv", "jsonl", "squad"}));
     f("text_column", self.text_column, "tsv, csv, jsonl: the input's column: a name, or a number from 1");
-    f("target_column", self.target_column, "translation in one file: the target's column");
+    f("target_column", self.target_column, "translation, summarisation in one file: the target's column");
     f("label_column", self.label_column, "classification: the label's column");
     f("header", self.header, "tsv, csv: the first line names the columns");
     f("validation_split", self.validation_split,
@@ -51,10 +58,24 @@ struct DataConfig {
     f("max_length", self.max_length, "longest sequence in tokens; 0: the model's context", at_least(0));
     f("max_line_bytes", self.max_line_bytes, "a longer line is an error", at_least(1));
     f("lowercase", self.lowercase, "lower-case the text (ASCII and Latin letters) before the vocabulary sees it");
+    f("words", self.words,
+      "classification: as-is, or apart (punctuation, symbols and Chinese characters are words of their own, as always in "
+      "question answering)",
+      one_of({"as-is", "apart"}));
     f("documents", self.documents,
       "language modelling: stream (the text as one stream), lines (each line is a document that ends in the end token; "
       "documents are packed but do not see each other)",
       one_of({"stream", "lines"}));
+    f("label_names", self.label_names,
+      "classification: a file with a label and its name in each line (\"0<tab>anger\"); answers then have the names");
+    f("reference_column", self.reference_column,
+      "summarisation: a column with further references for `heed eval`, a text or (jsonl) a list of them");
+    f("bad_answers", self.bad_answers,
+      "question answering: an answer that is not at its offset: refuse, or drop (a question without other answers too)",
+      one_of({"refuse", "drop"}));
+    f("stride", self.stride,
+      "question answering: a passage longer than the model's context is read in windows that start so many tokens apart",
+      at_least(1));
   }
 };
 
@@ -69,6 +90,8 @@ struct VocabularyConfig {
   double sampling = 0.0;
   std::string normalisation = "nmt_nfkc";
   std::string from;
+  std::string vectors;
+  bool freeze_vectors = false;
 
   bool operator==(const VocabularyConfig&) const = default;
   static void fields(auto& self, auto&& f) {
@@ -88,6 +111,10 @@ struct VocabularyConfig {
       "subword: SentencePiece's rule: nmt_nfkc, nfkc, nmt_nfkc_cf, nfkc_cf (case folding), identity",
       one_of({"nmt_nfkc", "nfkc", "nmt_nfkc_cf", "nfkc_cf", "identity"}));
     f("from", self.from, "take the vocabulary of this model folder instead of making one");
+    f("vectors", self.vectors,
+      "embeddings of the input start from this file of word vectors: word2vec (text, binary), GloVe, fastText (text, .bin); "
+      "as wide as the model's embeddings");
+    f("freeze_vectors", self.freeze_vectors, "embeddings that start from vectors are not trained");
   }
 };
 

@@ -25,7 +25,7 @@ class Engine {
   Engine(Engine&&) noexcept;
   Engine& operator=(Engine&&) noexcept;
 
-  /// "translation", "language-model" or "classification".
+  /// "translation", "summarisation", "language-model", "classification" or "question-answering".
   const std::string& task() const;
   /// How the model's recipe makes text: a start for options of one's own.
   const GenerationConfig& generation() const;
@@ -37,6 +37,9 @@ class Engine {
   std::vector<std::string> answers(const std::vector<std::string>& texts, const GenerationConfig& how);
   /// Names and probabilities of the classes for a text, the likeliest first.
   std::vector<std::pair<std::string, float>> classify(std::string_view text);
+  /// The words of a passage that answer a question; empty when the passage does not tell (of a model that was trained with
+  /// such questions).
+  std::string answer_question(std::string_view question, std::string_view passage);
   /// Hidden states of the text's tokens, [tokens, width], float32: the encoder's, or a language model's.
   Tensor states(std::string_view text);
 

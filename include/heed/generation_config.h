@@ -20,6 +20,8 @@ struct GenerationConfig {
   std::int64_t max_tokens = 256;
   double max_length_ratio = 2.0;
   std::vector<std::string> stop;
+  std::int64_t longest_answer = 30;
+  double no_answer_threshold = 0.0;
   std::uint64_t seed = 1;
   std::int64_t batch_tokens = 2048;
 
@@ -37,8 +39,12 @@ struct GenerationConfig {
       "logits of tokens already there are divided (or multiplied) by it (Keskar et al. 2019)", above(0));
     f("max_tokens", self.max_tokens, "longest answer in tokens", at_least(1));
     f("max_length_ratio", self.max_length_ratio,
-      "translation: longest answer as a multiple of the source's tokens, plus 10", above(0));
+      "translation, summarisation: longest answer as a multiple of the source's tokens, plus 10", above(0));
     f("stop", self.stop, "strings at which an answer ends (they are cut off)");
+    f("longest_answer", self.longest_answer, "question answering: longest answer in tokens", at_least(1));
+    f("no_answer_threshold", self.no_answer_threshold,
+      "question answering: no answer is given where that is preferred to the best one by more than this (in nats), if some "
+      "questions of the training had none");
     f("seed", self.seed, "of sampling");
     f("batch_tokens", self.batch_tokens, "whole files are answered in batches of about so many tokens", at_least(1));
   }

@@ -13,7 +13,7 @@ namespace heed {
 struct ModelSizes {
   std::int64_t source = 0;   ///< entries of the input's vocabulary (an encoder's)
   std::int64_t target = 0;   ///< entries of the output's vocabulary (a decoder's)
-  std::int64_t classes = 0;  ///< a classifier's
+  std::int64_t classes = 0;  ///< a classifier's; question answering: 2, an answer's first and last token
   bool operator==(const ModelSizes&) const = default;
 };
 
@@ -41,6 +41,10 @@ class Model {
   virtual Var decode(Pass& pass, const TokenRows& target, const Var& memory) const = 0;
   /// Puts what later passes need of the encoded source into the pass's states.
   virtual void remember(const Var& memory) const = 0;
+  /// Hidden states of passages in the light of their questions, one row a token of `passage`, from which `output_weight`
+  /// makes the scores of an answer's first and last token: [tokens, 2]. Each question goes with the passage of the same
+  /// number. Unless a network has its own way of comparing the two, each pair is encoded as one sequence.
+  virtual Var encode_pair(Pass& pass, const TokenRows& question, const TokenRows& passage) const;
   /// One row a sequence from encoded rows, from which `output_weight` makes the classes' logits.
   virtual Var summarise(const Var& hidden) const = 0;
   /// The last projection: [entries or classes, width], and its bias or an empty Var.

@@ -121,10 +121,12 @@ Tensor alibi_slopes(int heads);
 /// Softmax cross-entropy of the classes logits = hidden·weightᵀ + bias against targets, with label smoothing; a target of −1
 /// is not counted. The logits are made a chunk of rows at a time and become their own gradient in place, so they are
 /// never held whole or twice; for this the weight's gradient is added during the forward.
+/// row_weights: for each row what its loss and gradient are multiplied by (the likelihood and the counts are not), or
+/// empty.
 Loss cross_entropy(const Var& hidden, const Var& weight, const Var& bias, std::span<const std::int32_t> targets,
-                   float label_smoothing = 0.0f);
+                   float label_smoothing = 0.0f, std::span<const float> row_weights = {});
 
-/// Rows of x, ascending, as a value of their own: y[i] = x[rows[i]], float32. `sequences`: how they divide, or null.
+/// Rows of x, ascending, as a value of their own: y[i] = x[rows[i]], in x's type. `sequences`: how they divide, or null.
 Var take_rows(const Var& x, std::span<const std::int64_t> rows, SequencesPointer sequences);
 /// Softmax cross-entropy of positions: each column of scores: [tokens, columns] is, within each sequence, a distribution
 /// over its tokens. targets: for each column one position a sequence, from 0; −1 is not counted.

@@ -5,7 +5,10 @@
 #include "cli/terminal.h"
 #include "formats/lines.h"
 #include "formats/npy.h"
+#include "formats/utf8.h"
+#include "explain/word_weights.h"
 #include "tasks/evaluate.h"
+#include "train/measure_answers.h"
 #include "train/model_folder.h"
 #include "train/trainer.h"
 
@@ -14,7 +17,7 @@ namespace heed::cli {
 namespace {
 
 struct Options {
-  std::string model, text, input, states;
+  std::string model, text, input, states, passage;
   std::vector<std::string> overrides;
   bool verify = false;
   GenerationConfig generation;
@@ -58,10 +61,52 @@ const char* name_of(Stop stop) {
   return "";
 }
 
+void print_json(const nlohmann::ordered_json& answer) {
+  std::printf("%s\n", answer.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
+}
+
+std::string read_text(const std::string& file) {
+  ByteReader reader(file);
+  std::string text;
+  for (std::string_view chunk = reader.next(); !chunk.empty(); chunk = reader.next()) text += chunk;
+  if (!valid_utf8(text)) throw Error("{}: the passage is not UTF-8", file);
+  return text;
+}
+
+/// Each input is a question about the passage, or without one the question, a tab and its passage.
+void print_spans(const ModelFolder& folder, const std::vector<std::string>& inputs, const std::string& passage_file, const GenerationConfig& generation,
+                 const Evaluation& with, bool json) {
+  const std::string passage = passage_file.empty() ? "" : read_text(passage_file);
+  std::vector<PassageQuery> queries;
+  for (const std::string& input : inputs) {
+    const std::size_t tab = input.find('\t');
+    if (passage_file.empty() && tab == std::string::npos)
+      throw Error("\"{}\": a question, a tab and a passage were expected; or give --passage FILE", input.substr(0, 60));
+    const std::string_view line = input;
+    queries.push_back(passage_file.empty() ? PassageQuery{line.substr(0, tab), line.substr(tab + 1)} : PassageQuery{line, passage});
+  }
+  const std::vector<SpanAnswer> answers = answer_questions(with, queries, span_options(folder.recipe, folder.text, generation));
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    const SpanAnswer& answer = answers[i];
+    if (!json) {
+      std::printf("%s\n", answer.start < 0 ? "(no answer)" : on_one_line(answer.text).c_str());
+      continue;
+    }
+    nlohmann::ordered_json found{{"question", queries[i].question}, {"answer", answer.text}, {"start", nullptr}, {"end", nullptr}, {"probability", answer.probability}};
+    if (answer.start >= 0) {
+      found["start"] = answer.start;
+      found["end"] = answer.end;
+    }
+    if (folder.text.unanswerable) found["no_answer_preferred_by"] = answer.no_answer;
+    print_json(found);
+  }
+}
+
 void print_classes(const ModelFolder& folder, const std::vector<std::string>& texts, const Evaluation& with, bool json) {
   std::vector<std::vector<std::int32_t>> ids;
   for (const std::string& text : texts) ids.push_back(folder.text.input(text));
   const Tensor probabilities = classify(with, ids);
+  const auto weights = json ? pooling_weights(with, ids) : std::vector<std::vector<WordWeight>>{};
   const auto& names = folder.text.labels.names();
   for (std::int64_t i = 0; i < probabilities.rows(); ++i) {
     const float* p = probabilities.floats() + i * probabilities.width();
@@ -69,7 +114,9 @@ void print_classes(const ModelFolder& folder, const std::vector<std::string>& te
     if (json) {
       nlohmann::ordered_json all;
       for (std::size_t c = 0; c < names.size(); ++c) all[names[c]] = p[c];
-      std::printf("%s\n", nlohmann::ordered_json{{"text", texts[static_cast<std::size_t>(i)]}, {"class", names[best]}, {"probability", p[best]}, {"probabilities", all}}.dump().c_str());
+      nlohmann::ordered_json answer{{"text", texts[static_cast<std::size_t>(i)]}, {"class", names[best]}, {"probability", p[best]}, {"probabilities", all}};
+      for (const WordWeight& word : weights[static_cast<std::size_t>(i)]) answer["words"].push_back({{"word", word.word}, {"weight", word.weight}});
+      print_json(answer);
     } else {
       std::printf("%s\t%.4f\n", names[best].c_str(), static_cast<double>(p[best]));
     }
@@ -132,10 +179,11 @@ GenerationConfig with_given(GenerationConfig from, const GenerationConfig& given
 
 void add_run(CLI::App& app, Common& common, int& exit_code) {
   auto options = std::make_shared<Options>();
-  CLI::App* verb = app.add_subcommand("run", "Run a model: translate, go on with a text, or classify; one answer a line");
+  CLI::App* verb = app.add_subcommand("run", "Run a model: translate, summarise, go on with a text, classify, or answer questions; one answer a line");
   verb->add_option("MODEL", options->model, "a model folder")->required();
   CLI::Option* text = verb->add_option("TEXT", options->text, "one input; without it and --input, each line of stdin is one");
   verb->add_option("--input", options->input, "a file, plain or gzip: each line is an input")->excludes(text);
+  verb->add_option("--passage", options->passage, "question answering: a text file that the questions are about; without it an input is a question, a tab and a passage");
   GenerationConfig& g = options->generation;
   // What is not given stays as the model's recipe has it.
   auto given = std::make_shared<std::vector<CLI::Option*>>();
@@ -162,11 +210,15 @@ void add_run(CLI::App& app, Common& common, int& exit_code) {
     if (inputs.empty()) throw Error("nothing to run: the input has no line");
     ThreadPool pool(common.threads);
     Arena arena;
-    const Evaluation with{*folder.model, folder.text, arena, pool, precision_of(folder.recipe.training)};
+    const Evaluation with{*folder.model, folder.text, arena, pool, precision_of(folder.recipe.training), folder.temperature};
+    if (!options->passage.empty() && folder.text.task != Task::question_answering)
+      throw Error("--passage is for question answering, and this model is for {}", text_of(folder.text.task));
     if (!options->states.empty())
       write_states(folder.text, inputs, options->states, with);
     else if (folder.text.task == Task::classification)
       print_classes(folder, inputs, with, common.json);
+    else if (folder.text.task == Task::question_answering)
+      print_spans(folder, inputs, options->passage, generation, with, common.json);
     else
       print_generated(folder, inputs, generation, text_given, with, common.json);
     exit_code = 0;

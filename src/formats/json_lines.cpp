@@ -1,5 +1,6 @@
 #include "formats/json_lines.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "formats/json_text.h"
@@ -24,6 +25,21 @@ std::string names_of(const json& object) {
   std::string names;
   for (const auto& [name, value] : object.items()) names.append(names.empty() ? "" : ", ").append(name);
   return names.empty() ? "nothing" : names;
+}
+
+bool is_list_of_strings(const json& value) {
+  return value.is_array() && std::all_of(value.begin(), value.end(), [](const json& one) { return one.is_string(); });
+}
+
+/// Each string as a line; its own line ends become spaces.
+std::string lines_of(const json& list) {
+  std::string lines;
+  for (const json& one : list) {
+    std::string line = one.get<std::string>();
+    std::replace(line.begin(), line.end(), '\n', ' ');
+    (lines += lines.empty() ? "" : "\n") += line;
+  }
+  return lines;
 }
 
 json parse_object(const LineReader& lines, std::string_view text) {
@@ -58,10 +74,14 @@ bool JsonLinesReader::next() {
   for (const std::string& key : keys_) {
     const json* value = find_value(object, key);
     if (!value) throw lines_.error("no key \"{}\"; the object has: {}", key, names_of(object));
-    if (!value->is_string() && !value->is_number() && !value->is_boolean())
-      throw lines_.error("key \"{}\" is JSON {}; a string, a number or a boolean was expected", key,
-                         value->type_name());
-    fields_.push_back(value->is_string() ? value->get<std::string>() : value->dump());
+    if (is_list_of_strings(*value)) {
+      fields_.push_back(lines_of(*value));
+    } else {
+      if (!value->is_string() && !value->is_number() && !value->is_boolean())
+        throw lines_.error("key \"{}\" is JSON {}; a string, a number, a boolean or a list of strings was expected",
+                           key, value->type_name());
+      fields_.push_back(value->is_string() ? value->get<std::string>() : value->dump());
+    }
     if (fields_.back().find('\0') != std::string::npos)
       throw lines_.error("key \"{}\" holds the character U+0000, which is not text", key);
   }

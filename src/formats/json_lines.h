@@ -9,7 +9,7 @@ namespace heed {
 /// Chosen fields of a file with one JSON object a line (plain or gzip), in constant memory. Empty lines are passed
 /// over.
 ///
-/// A field is a string, a number or a boolean and is given as text. A key "a.b" that the object lacks means key "b" of
+/// A field is a string, a number or a boolean and is given as text; or a list of strings, given as a line each. A key "a.b" that the object lacks means key "b" of
 /// the object at "a". Errors name file, line and key.
 class JsonLinesReader {
  public:

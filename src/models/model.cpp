@@ -19,6 +19,27 @@ std::int64_t Model::parameters() {
   return total;
 }
 
+Var Model::encode_pair(Pass& pass, const TokenRows& question, const TokenRows& passage) const {
+  const std::int64_t count = passage.sequences->count();
+  if (question.sequences->count() != count)
+    throw Error("encode_pair: {} questions for {} passages; each passage needs its own", question.sequences->count(), count);
+  std::vector<std::int32_t> ids;
+  std::vector<std::int64_t> of_passage;
+  auto joined = std::make_shared<Sequences>();
+  const auto append = [&ids](const TokenRows& rows, std::int64_t i) {
+    const auto from = rows.ids.begin() + rows.sequences->begin(i);
+    ids.insert(ids.end(), from, from + rows.sequences->length(i));
+  };
+  for (std::int64_t i = 0; i < count; ++i) {
+    append(question, i);
+    const auto first = static_cast<std::int64_t>(ids.size());
+    append(passage, i);
+    for (auto row = first; row < static_cast<std::int64_t>(ids.size()); ++row) of_passage.push_back(row);
+    joined->offsets.push_back(static_cast<std::int64_t>(ids.size()));
+  }
+  return take_rows(encode(pass, {ids, joined}), of_passage, passage.sequences);
+}
+
 void Model::initialise(RandomKey key) {
   std::uint64_t index = 0;
   for (auto& [name, weight] : weights()) weight.initialise(key.fold(index++));

@@ -14,10 +14,12 @@ std::int64_t chunk_rows(std::int64_t classes) {
 }  // namespace
 
 Loss cross_entropy(const Var& hidden, const Var& weight, const Var& bias, std::span<const std::int32_t> targets,
-                   float label_smoothing) {
+                   float label_smoothing, std::span<const float> row_weights) {
   const std::int64_t rows = hidden.tokens(), width = hidden.width(), classes = weight.shape()[0];
   if (weight.width() != width) throw Error("cross_entropy: hidden is {}, weight is {}; weight must be [classes, {}]", hidden.shape(), weight.shape(), width);
   if (static_cast<std::int64_t>(targets.size()) != rows) throw Error("cross_entropy: {} targets for {} rows", targets.size(), rows);
+  if (!row_weights.empty() && static_cast<std::int64_t>(row_weights.size()) != rows)
+    throw Error("cross_entropy: {} row weights for {} rows", row_weights.size(), rows);
   check_vector("cross_entropy", "bias", bias, classes, hidden);
   for (std::size_t i = 0; i < targets.size(); ++i)
     if (targets[i] < -1 || targets[i] >= classes)
@@ -40,10 +42,20 @@ Loss cross_entropy(const Var& hidden, const Var& weight, const Var& bias, std::s
     kernels::matmul({.m = m, .n = classes, .k = width, .a = x, .b = weight.value().view(), .b_transposed = true,
                      .c = part.view(), .bias = floats_or_null(bias), .product = product},
                     pass.pool());
-    const Tensor gradient = !differentiate ? Tensor() : rounded ? rounded.slice(0, m) : part;
+    const bool weighted = !row_weights.empty() && differentiate;
+    // A weighted gradient is multiplied before it is rounded.
+    Tensor gradient = !differentiate ? Tensor() : rounded && !weighted ? rounded.slice(0, m) : part;
     kernels::softmax_cross_entropy(part.view(), targets.data() + begin, label_smoothing, differentiate ? gradient.view() : View{},
                                    loss + begin, loss + rows + begin, loss + 2 * rows + begin, pass.pool());
     if (!differentiate) continue;
+    if (weighted) {
+      for (std::int64_t i = 0; i < m; ++i)
+        for (std::int64_t j = 0; j < classes; ++j) part.floats()[i * classes + j] *= row_weights[static_cast<std::size_t>(begin + i)];
+      if (rounded) {
+        gradient = rounded.slice(0, m);
+        kernels::convert(part.view(), gradient.view(), pass.pool());
+      }
+    }
     if (dhidden)
       kernels::matmul({.m = m, .n = width, .k = classes, .a = gradient.view(), .b = weight.value().view(),
                        .c = dhidden.slice(begin, end).view(), .product = product},
@@ -60,7 +72,7 @@ Loss cross_entropy(const Var& hidden, const Var& weight, const Var& bias, std::s
   double sum = 0.0, correct = 0.0;
   for (std::int64_t i = 0; i < rows; ++i) {
     result.count += targets[static_cast<std::size_t>(i)] >= 0;
-    sum += loss[i];
+    sum += loss[i] * (row_weights.empty() ? 1.0 : static_cast<double>(row_weights[static_cast<std::size_t>(i)]));
     result.negative_log_likelihood += loss[rows + i];
     correct += loss[2 * rows + i];
   }

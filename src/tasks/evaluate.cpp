@@ -8,6 +8,7 @@
 #include "tasks/chrf.h"
 #include "tasks/classification_metrics.h"
 #include "tasks/loss.h"
+#include "tasks/rouge.h"
 
 namespace heed {
 
@@ -24,9 +25,15 @@ PassOptions options_of(const Evaluation& with) {
   return options;
 }
 
+void divide_by_temperature(const Evaluation& with, const Tensor& logits) {
+  if (with.temperature == 1.0) return;
+  for (std::int64_t i = 0; i < logits.elements(); ++i) logits.floats()[i] /= static_cast<float>(with.temperature);
+}
+
 }  // namespace
 
-Measures evaluate(const Evaluation& with, const Batches& batches, const std::function<void(std::int64_t, std::int64_t)>& progress) {
+Measures evaluate(const Evaluation& with, const Batches& batches, const std::function<void(std::int64_t, std::int64_t)>& progress,
+                  ClassPredictions* predictions) {
   const bool classes = with.text.task == Task::classification;
   double loss = 0.0;
   std::int64_t count = 0, correct = 0;
@@ -37,6 +44,11 @@ Measures evaluate(const Evaluation& with, const Batches& batches, const std::fun
     Pass pass(with.arena, with.pool, options_of(with));
     if (classes) {
       const Tensor logits = class_logits(with, pass, batch.source, batch.source_offsets);
+      if (predictions) {
+        predictions->examples.insert(predictions->examples.end(), batch.examples.begin(), batch.examples.end());
+        predictions->logits.insert(predictions->logits.end(), logits.floats(), logits.floats() + logits.elements());
+      }
+      divide_by_temperature(with, logits);
       kernels::softmax_rows(logits.view(), true, with.pool);
       for (std::int64_t row = 0; row < logits.rows(); ++row) {
         const float* log_probability = logits.floats() + row * logits.width();
@@ -61,7 +73,12 @@ Measures evaluate(const Evaluation& with, const Batches& batches, const std::fun
     const ClassificationScores scores = classification_scores(confusion_matrix(actual, predicted, static_cast<int>(with.text.labels.names().size())));
     measures["macro_f1"] = scores.macro.f1;
     measures["macro_recall"] = scores.macro.recall;
-  } else {
+    measures["micro_f1"] = scores.micro.f1;
+    if (predictions) {
+      predictions->truth = std::move(actual);
+      predictions->predicted = std::move(predicted);
+    }
+  } else if (with.text.task != Task::question_answering) {
     measures["perplexity"] = std::exp(measures["loss"]);
   }
   return measures;
@@ -84,6 +101,7 @@ Tensor classify(const Evaluation& with, const std::vector<std::vector<std::int32
     }
     Pass pass(with.arena, with.pool, options_of(with));
     const Tensor logits = class_logits(with, pass, ids, offsets);
+    divide_by_temperature(with, logits);
     kernels::softmax_rows(logits.view(), false, with.pool);
     kernels::convert(logits.view(), all.slice(static_cast<std::int64_t>(begin), static_cast<std::int64_t>(end)).view(), with.pool);
     begin = end;
@@ -106,7 +124,7 @@ Tensor hidden_states(const Evaluation& with, const std::vector<std::vector<std::
 
 std::vector<Generated> generate_texts(const Model& model, const TextEncoder& text, Session& session, const std::vector<std::string>& texts,
                                       const GenerationConfig& generation, GenerationCallbacks callbacks) {
-  const bool translating = text.task == Task::translation;
+  const bool translating = makes_text_from_text(text.task);
   const Vocabulary& vocabulary = translating ? *text.target : *text.source;
   std::vector<GenerationInput> inputs;
   for (const std::string& one : texts) {
@@ -131,6 +149,24 @@ Measures evaluate_translation(const Evaluation& with, const std::vector<std::str
   std::vector<std::string> found;
   for (Generated& answer : generate_texts(with.model, with.text, session, sources, generation, std::move(callbacks))) found.push_back(std::move(answer.text));
   const Measures measures{{"bleu", corpus_bleu(found, {references}).score}, {"chrf", corpus_chrf(found, {references})}};
+  if (texts) *texts = std::move(found);
+  return measures;
+}
+
+Measures rouge_measures(const std::vector<std::string>& summaries, const std::vector<std::vector<std::string>>& references) {
+  const RougeScores scores = corpus_rouge(summaries, references, {.stem = true});
+  return {{"rouge_1", 100 * scores.rouge_1.f1}, {"rouge_2", 100 * scores.rouge_2.f1}, {"rouge_l", 100 * scores.rouge_l.f1}, {"rouge_l_sum", 100 * scores.rouge_l_sum.f1}};
+}
+
+Measures evaluate_summaries(const Evaluation& with, const std::vector<std::string>& sources, const std::vector<std::vector<std::string>>& references,
+                            const GenerationConfig& generation, std::vector<std::string>* texts,
+                            const std::function<void(std::size_t, std::size_t)>& progress) {
+  Session session(with.pool, with.precision);
+  GenerationCallbacks callbacks;
+  callbacks.progress = progress;
+  std::vector<std::string> found;
+  for (Generated& answer : generate_texts(with.model, with.text, session, sources, generation, std::move(callbacks))) found.push_back(std::move(answer.text));
+  Measures measures = rouge_measures(found, references);
   if (texts) *texts = std::move(found);
   return measures;
 }

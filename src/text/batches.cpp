@@ -164,8 +164,8 @@ PackedBatch Batches::batch(std::int64_t epoch, std::int64_t index) const {
     else
       add_example(batch, epoch, part_.examples[static_cast<std::size_t>(item)]);
   }
-  batch.target_tokens = static_cast<std::int64_t>(store_->task() == Task::classification ? batch.labels.size()
-                                                                                         : batch.target_output.size());
+  const std::size_t ends = batch.answers_first.size() + batch.answers_last.size();
+  batch.target_tokens = static_cast<std::int64_t>(batch.labels.size() + batch.target_output.size() + ends);
   return batch;
 }
 
@@ -196,8 +196,9 @@ void Batches::add_example(PackedBatch& batch, std::int64_t epoch, std::int64_t n
   Example example = store_->example(number);
   const RandomKey key =
       key_.fold(static_cast<std::uint64_t>(epoch)).fold(segmentation_draws).fold(static_cast<std::uint64_t>(number));
-  example.source = resampled(std::move(example.source), *encoder_.source, key.fold(0));
-  if (store_->task() == Task::translation)
+  if (store_->task() != Task::question_answering)  // the places of answers are those of the stored tokens
+    example.source = resampled(std::move(example.source), *encoder_.source, key.fold(0));
+  if (makes_text_from_text(store_->task()))
     example.target = resampled(std::move(example.target), *encoder_.target, key.fold(1));
 
   batch.examples.push_back(number);
@@ -209,7 +210,15 @@ void Batches::add_example(PackedBatch& batch, std::int64_t epoch, std::int64_t n
     batch.labels.push_back(example.label);
     return;
   }
-  const std::vector<std::int32_t>& ids = store_->task() == Task::translation ? example.target : example.source;
+  if (store_->task() == Task::question_answering) {
+    batch.target_input.push_back(Vocabulary::end());
+    append(batch.target_input, example.target);
+    close_sequence(batch.target_offsets, batch.target_input);
+    batch.answers_first.push_back(example.answer_first + 1);
+    batch.answers_last.push_back(example.answer_last + 1);
+    return;
+  }
+  const std::vector<std::int32_t>& ids = makes_text_from_text(store_->task()) ? example.target : example.source;
   batch.target_input.push_back(Vocabulary::begin());
   append(batch.target_input, ids);
   append(batch.target_output, ids);

@@ -14,17 +14,22 @@ namespace heed {
 /// Sequences of different lengths one behind the other, without padding; sequence s holds the tokens from offset s up
 /// to offset s + 1.
 ///
-/// - translation: source = ids, end; target_input = begin, ids; target_output = ids, end.
+/// - translation, summarisation: source = ids, end; target_input = begin, ids; target_output = ids, end.
 /// - classification: source = begin, ids; labels; no target.
+/// - question answering: source = begin, question; target_input = end, a window of the passage; answers_first and
+///   answers_last: the answer's tokens as places in target_input, both 0 (its first, the end token) where there is
+///   none.
 /// - language modelling, a stream: target_input = a window of the stream, target_output = the token after each.
 /// - language modelling, documents: target_input = begin, ids; target_output = ids, end; every document is a sequence.
 struct PackedBatch {
   std::vector<std::int32_t> source, target_input, target_output;
   std::vector<std::int64_t> source_offsets, target_offsets;  ///< [sequences + 1]; empty if there is no such side
   std::vector<std::int32_t> labels;                          ///< [sequences] in classification
+  std::vector<std::int32_t> answers_first, answers_last;     ///< [sequences] in question answering
   std::vector<std::int64_t> examples;                        ///< [sequences] numbers in the store; of a stream, the
                                                              ///< windows' first tokens
-  std::int64_t target_tokens = 0;  ///< predictions that the loss counts: target_output's, or the labels
+  std::int64_t target_tokens = 0;  ///< predictions that the loss counts: target_output's, the labels, or both
+                                   ///< ends of the answers
 
   std::int64_t sequences() const { return static_cast<std::int64_t>(examples.size()); }
 };
@@ -38,9 +43,13 @@ struct StorePart {
 StorePart whole(const TokenStore& store);
 
 /// The training and the validation part of one store, by data.validation_split (drawn by the seed; in language
-/// modelling the last share) or data.validation_every (the n-th, 2n-th, … example). Without either, validation is
-/// empty. Throws Error when both are set, when one side would be empty, and for validation_every of a stream.
+/// modelling the last share, in question answering whole articles) or data.validation_every (the n-th, 2n-th, …
+/// example). Without either, validation is empty. Throws Error when both are set, when one side would be empty, and for
+/// validation_every of a stream.
 std::pair<StorePart, StorePart> split_validation(const TokenStore& store, const DataConfig& config, std::uint64_t seed);
+
+/// Question answering: which of the articles validation_split holds out by `share` and `seed`.
+std::vector<bool> articles_held_out(std::int64_t articles, double share, std::uint64_t seed);
 
 /// The batches of a part of a store: functions of (seed, epoch, index) alone, so a run that goes on at any batch sees
 /// the same ones. Any number of threads may ask.
@@ -68,7 +77,8 @@ class Batches {
 
   /// Examples of the part; of a stream, its windows.
   std::int64_t examples() const { return items_; }
-  /// Tokens that all batches of an epoch hold together, source and target counted.
+  /// Tokens that all batches of an epoch hold together, source and target counted; in language modelling as many as
+  /// predictions.
   std::int64_t tokens_in_epoch() const;
 
  private:

@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <map>
 #include <set>
 
 #include "text/rows.h"
 #include "text/unicode.h"
+#include "text/word_spans.h"
 
 namespace heed {
 
@@ -37,11 +39,29 @@ std::string text_of(Task task) {
       return "language modelling";
     case Task::translation:
       return "translation";
+    case Task::summarisation:
+      return "summarisation";
+    case Task::question_answering:
+      return "question answering";
     case Task::classification:
       break;
   }
   return "classification";
 }
+
+namespace {
+
+std::vector<std::string> lines_of(std::string_view text) {
+  std::vector<std::string> lines;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    if (end > at) lines.emplace_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  return lines;
+}
+
+}  // namespace
 
 struct ExampleReader::State {
   DataConfig config;
@@ -51,12 +71,18 @@ struct ExampleReader::State {
   std::unique_ptr<Rows> rows, target;  // of the file being read
   bool table = false;
   std::int64_t examples = 0;  // of the file being read
+  std::string column;
+  std::map<std::string, std::string> label_names;
+  std::optional<SquadQuestions> questions;  // of the file being read
+  std::int64_t articles_before = 0;
   std::int64_t bytes_before = 0, bytes_total = 0;
 
   void open();
   void close();
   bool next_in_file(TextExample& example);
   bool next_of_lines(TextExample& example);
+  bool next_question(TextExample& example);
+  void read_label_names();
   [[noreturn]] void refuse_lengths();
 };
 
@@ -68,20 +94,34 @@ void ExampleReader::State::open() {
   if (kind == "label-lines" && task != Task::classification)
     throw Error("{}: data.format = \"label-lines\" is for classification; this task is {}", path.string(),
                 text_of(task));
+  if (task == Task::question_answering) {
+    if (config.format != "auto" && config.format != "squad")
+      throw Error("{}: data.format = \"{}\", and question answering reads \"squad\"", path.string(), kind);
+    questions = read_squad(path, config.bad_answers == "drop" ? BadAnswers::drop : BadAnswers::refuse);
+    ++file;
+    return;
+  }
+  if (kind == "squad")
+    throw Error("{}: data.format = \"squad\" is for question answering; this task is {}", path.string(), text_of(task));
+  if (!column.empty() && !table)
+    throw Error("{}: the column \"{}\" was asked for, and a file of lines has none; give a tsv, csv or jsonl file",
+                path.string(), column);
   if (table) {
     if (!files.target.empty())
-      throw Error("{}: a {} file holds both sides of the translation; name no target file beside it", path.string(),
-                  kind);
+      throw Error("{}: a {} file holds both {}; name no target file beside it", path.string(), kind,
+                  task == Task::classification ? "texts and labels" : "sides of the " + text_of(task));
     std::vector<std::string> columns = {config.text_column};
-    if (task == Task::translation) columns.push_back(config.target_column);
+    if (makes_text_from_text(task)) columns.push_back(config.target_column);
     if (task == Task::classification) columns.push_back(config.label_column);
+    if (!column.empty()) columns.push_back(column);
+    if (task == Task::summarisation && !config.reference_column.empty()) columns.push_back(config.reference_column);
     rows = open_table(config, path, kind, columns);
   } else {
-    if (task == Task::translation && files.target.empty())
+    if (makes_text_from_text(task) && files.target.empty())
       throw Error(
-          "{}: a file of lines holds one side of the translation; name the other in data.train_target (or "
+          "{}: a file of lines holds one side of the {}; name the other in data.train_target (or "
           "validation_target, test_target), or give a TSV, CSV or JSON-lines file with both",
-          path.string());
+          path.string(), text_of(task));
     rows = open_lines(config, path);
   }
   if (!files.target.empty()) target = open_lines(config, files.target[file]);
@@ -89,6 +129,12 @@ void ExampleReader::State::open() {
 }
 
 void ExampleReader::State::close() {
+  if (questions) {
+    articles_before += questions->articles;
+    bytes_before += text_bytes(files.source[file - 1]);
+    questions.reset();
+    return;
+  }
   if (examples == 0) throw Error("{}: the file is empty: {} examples were expected", rows->name(), text_of(task));
   bytes_before += rows->bytes() + (target ? target->bytes() : 0);
   rows.reset();
@@ -102,9 +148,11 @@ void ExampleReader::State::refuse_lengths() {
     return side.line();
   };
   const std::int64_t sources = count_all(*rows), targets = count_all(*target);
-  throw Error(
-      "parallel files: {} has {} lines, {} has {}; line i of one must be the translation of line i of the other",
-      rows->name(), sources, target->name(), targets);
+  throw Error("parallel files: {} has {} lines, {} has {}; line i of one must be the {} of line i of the other",
+              rows->name(), sources, target->name(), targets,
+              task == Task::classification  ? "label"
+              : task == Task::summarisation ? "summary"
+                                            : "translation");
 }
 
 bool ExampleReader::State::next_of_lines(TextExample& example) {
@@ -113,6 +161,12 @@ bool ExampleReader::State::next_of_lines(TextExample& example) {
     if (target && target->next() != more) refuse_lengths();
     if (!more) return false;
     const std::string_view line = rows->column(0);
+    if (task == Task::classification && target) {
+      example.source = line;
+      const std::string_view label = target->column(0);
+      example.label = label.substr(0, label.find_last_not_of(" \t") + 1);
+      return true;
+    }
     if (task != Task::classification) {
       example.source = line;
       if (target) example.target = target->column(0);
@@ -131,18 +185,51 @@ bool ExampleReader::State::next_of_lines(TextExample& example) {
 }
 
 bool ExampleReader::State::next_in_file(TextExample& example) {
+  if (task == Task::question_answering) return next_question(example);
   if (!table) return next_of_lines(example);
   if (!rows->next()) return false;
-  example.source = rows->column(0);
+  std::size_t column_number = 0;
+  example.source = rows->column(column_number++);
   example.line_ends = true;
-  if (task == Task::translation) example.target = rows->column(1);
-  if (task == Task::classification) example.label = rows->column(1);
+  if (makes_text_from_text(task)) example.target = rows->column(column_number++);
+  if (task == Task::classification) example.label = rows->column(column_number++);
+  if (!column.empty()) example.value = rows->column(column_number++);
+  if (task == Task::summarisation && !config.reference_column.empty()) {
+    example.references = lines_of(rows->column(column_number++));
+    if (config.reference_column != config.target_column)
+      example.references.insert(example.references.begin(), example.target);
+  }
   return true;
 }
 
-ExampleReader::ExampleReader(const DataConfig& config, Task task, DataFiles files) : state_(std::make_unique<State>()) {
-  if (!files.target.empty() && task != Task::translation)
-    throw Error("data: target files are for translation; this task is {}", text_of(task));
+bool ExampleReader::State::next_question(TextExample& example) {
+  if (examples == static_cast<std::int64_t>(questions->questions.size())) return false;
+  PassageQuestion& question = questions->questions[static_cast<std::size_t>(examples)];
+  example.id = question.id;
+  example.source = std::move(question.question);
+  example.target = *question.passage;
+  example.answers = std::move(question.answers);
+  example.group = static_cast<std::int32_t>(articles_before + question.article);
+  return true;
+}
+
+void ExampleReader::State::read_label_names() {
+  if (config.label_names.empty() || task != Task::classification) return;
+  LineReader reader(config.label_names, line_options(config));
+  for (std::string_view line; reader.next(line);) {
+    if (line.find_first_not_of(" \t") == std::string_view::npos) continue;
+    const std::size_t tab = line.find('\t');
+    if (tab == std::string_view::npos || tab == 0 || tab + 1 == line.size())
+      throw reader.error("a label, a tab and the label's name were expected");
+    label_names[std::string(line.substr(0, tab))] = line.substr(tab + 1);
+  }
+}
+
+ExampleReader::ExampleReader(const DataConfig& config, Task task, DataFiles files, std::string column)
+    : state_(std::make_unique<State>()) {
+  if (!files.target.empty() && !makes_text_from_text(task) && task != Task::classification)
+    throw Error("data: target files are for translation, summarisation and classification; this task is {}",
+                text_of(task));
   if (!files.target.empty() && files.target.size() != files.source.size())
     throw Error("data: {} source files and {} target files are named; each needs the other", files.source.size(),
                 files.target.size());
@@ -152,6 +239,8 @@ ExampleReader::ExampleReader(const DataConfig& config, Task task, DataFiles file
   state_->config = config;
   state_->task = task;
   state_->files = std::move(files);
+  state_->column = std::move(column);
+  state_->read_label_names();
 }
 
 ExampleReader::ExampleReader(ExampleReader&&) noexcept = default;
@@ -161,7 +250,7 @@ ExampleReader::~ExampleReader() = default;
 bool ExampleReader::next(TextExample& example) {
   State& state = *state_;
   for (;;) {
-    if (!state.rows) {
+    if (!state.rows && !state.questions) {
       if (state.file == state.files.source.size()) return false;
       state.open();
     }
@@ -169,14 +258,25 @@ bool ExampleReader::next(TextExample& example) {
     state.close();
   }
   ++state.examples;
+  if (const auto name = state.label_names.find(example.label); name != state.label_names.end()) {
+    example.label = name->second;
+  } else if (!state.label_names.empty()) {
+    throw Error("{}: the label \"{}\" has no name in {}", place(), example.label, state.config.label_names);
+  }
+  // Of questions and passages the places of answers are kept: see passage_tokens.
+  if (state.task == Task::question_answering) return true;
   if (state.config.lowercase) {
     example.source = unicode::lowercase(example.source);
     example.target = unicode::lowercase(example.target);
   }
+  if (state.config.words == "apart" && state.task == Task::classification)
+    example.source = with_words_apart(example.source);
   return true;
 }
 
 std::string ExampleReader::place() const {
+  if (state_->questions)
+    return format("{}, question {}", state_->files.source[state_->file - 1].string(), state_->examples);
   if (!state_->rows) return "the end of the data";
   return format("{}, line {}", state_->rows->name(), state_->rows->line());
 }
@@ -187,7 +287,20 @@ std::int64_t ExampleReader::bytes_read() const {
 }
 std::int64_t ExampleReader::bytes_total() const { return std::max(state_->bytes_total, bytes_read()); }
 
+const DataConfig& ExampleReader::config() const { return state_->config; }
+
 NextText texts_of(ExampleReader& reader, Task task, Side side) {
+  if (task == Task::question_answering)
+    return [&reader, example = TextExample(), passage = std::string(), apart = std::string(),
+            passage_waits = false](std::string_view& text) mutable {
+      if (!passage_waits && !reader.next(example)) return false;
+      apart = with_words_apart(passage_waits ? passage : example.source);
+      if (reader.config().lowercase) apart = unicode::lowercase(apart);
+      text = apart;
+      passage_waits = !passage_waits && example.target != passage;
+      if (passage_waits) passage = example.target;
+      return true;
+    };
   return [&reader, task, side, example = TextExample(), target_waits = false](std::string_view& text) mutable {
     if (target_waits) {
       text = example.target;
@@ -197,7 +310,7 @@ NextText texts_of(ExampleReader& reader, Task task, Side side) {
     if (!reader.next(example)) return false;
     if (task == Task::language_modelling && example.line_ends) example.source += '\n';
     text = side == Side::target ? example.target : example.source;
-    target_waits = side == Side::both && task == Task::translation;
+    target_waits = side == Side::both && makes_text_from_text(task);
     return true;
   };
 }
@@ -234,13 +347,15 @@ Labels collect_labels(ExampleReader& reader) {
 }
 
 std::vector<std::int32_t> source_input(Task task, std::vector<std::int32_t> ids) {
-  if (task == Task::translation) ids.push_back(Vocabulary::end());
-  if (task == Task::classification) ids.insert(ids.begin(), Vocabulary::begin());
+  if (makes_text_from_text(task)) ids.push_back(Vocabulary::end());
+  if (task == Task::classification || task == Task::question_answering) ids.insert(ids.begin(), Vocabulary::begin());
   return ids;
 }
 
 std::vector<std::int32_t> TextEncoder::input(std::string_view text) const {
-  std::vector<std::int32_t> ids = source->encode(lowercase ? unicode::lowercase(text) : std::string(text));
+  std::string prepared = lowercase ? unicode::lowercase(text) : std::string(text);
+  if (words_apart) prepared = with_words_apart(prepared);
+  std::vector<std::int32_t> ids = source->encode(prepared);
   if (task != Task::language_modelling) return source_input(task, std::move(ids));
   if (documents) ids.insert(ids.begin(), Vocabulary::begin());
   if (ids.empty()) ids.push_back(source->line_end());

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <tuple>
 
 #include "text/batches.h"
 
@@ -18,7 +19,27 @@ std::vector<std::int64_t> numbers(std::int64_t first, std::int64_t last) {
   return all;
 }
 
+/// Whole articles are held out, so that no passage is on both sides.
+std::pair<std::vector<std::int64_t>, std::vector<std::int64_t>> split_articles(const TokenStore& store, double share,
+                                                                               std::uint64_t seed) {
+  std::int32_t articles = 0;
+  for (std::int64_t i = 0; i < store.size(); ++i) articles = std::max(articles, store.label(i) + 1);
+  const std::vector<bool> held_out = articles_held_out(articles, share, seed);
+  std::pair<std::vector<std::int64_t>, std::vector<std::int64_t>> sides;
+  for (std::int64_t i = 0; i < store.size(); ++i)
+    (held_out[static_cast<std::size_t>(store.label(i))] ? sides.second : sides.first).push_back(i);
+  return sides;
+}
+
 }  // namespace
+
+std::vector<bool> articles_held_out(std::int64_t articles, double share, std::uint64_t seed) {
+  std::vector<bool> held_out(static_cast<std::size_t>(articles));
+  const std::vector<std::int64_t> order = permutation(RandomKey{seed}.fold(split_draws), articles);
+  const auto trained = static_cast<std::size_t>(std::floor(static_cast<double>(articles) * (1 - share) + 1e-6));
+  for (std::size_t i = trained; i < order.size(); ++i) held_out[static_cast<std::size_t>(order[i])] = true;
+  return held_out;
+}
 
 StorePart whole(const TokenStore& store) {
   return {.examples = numbers(0, store.size()), .first_token = 0, .last_token = store.tokens()};
@@ -30,6 +51,10 @@ std::pair<StorePart, StorePart> split_validation(const TokenStore& store, const 
   const std::int64_t every = config.validation_every;
   if (share == 0 && every == 0) return {whole(store), {}};
   if (share != 0 && every != 0) throw Error("data: set validation_split or validation_every, not both");
+  if (store.task() == Task::question_answering && every != 0)
+    throw Error(
+        "data.validation_every counts examples, and question answering holds out whole articles; set "
+        "data.validation_split");
   if (store.stream() && every != 0)
     throw Error("data.validation_every counts examples, and a stream of text has none; set data.validation_split");
   const std::int64_t all = store.stream() ? store.tokens() : store.size();
@@ -43,6 +68,8 @@ std::pair<StorePart, StorePart> split_validation(const TokenStore& store, const 
   } else if (store.task() == Task::language_modelling) {
     train.examples = numbers(0, trained);
     validation.examples = numbers(trained, all);
+  } else if (store.task() == Task::question_answering) {
+    std::tie(train.examples, validation.examples) = split_articles(store, share, seed);
   } else {
     const std::vector<std::int64_t> order = permutation(RandomKey{seed}.fold(split_draws), all);
     train.examples.assign(order.begin(), order.begin() + trained);
@@ -50,7 +77,7 @@ std::pair<StorePart, StorePart> split_validation(const TokenStore& store, const 
     std::sort(train.examples.begin(), train.examples.end());
     std::sort(validation.examples.begin(), validation.examples.end());
   }
-  const std::int64_t held_out = every != 0 ? all / every : all - trained;
+  const std::int64_t held_out = store.stream() ? all - trained : static_cast<std::int64_t>(validation.examples.size());
   if (held_out == 0 || held_out == all)
     throw Error("data: {} of {} {} would be held out for validation; change data.{}", held_out, all,
                 store.stream() ? "tokens" : "examples", every != 0 ? "validation_every" : "validation_split");

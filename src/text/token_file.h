@@ -11,10 +11,11 @@ namespace heed {
 struct TokenEntry {
   std::int64_t first = 0;
   std::int32_t source_tokens = 0, label = -1;
+  std::int32_t answer_first = -1, answer_last = -1;  // tokens of the target
 };
 
 struct TokenFooter {
-  static constexpr std::uint64_t heed_tokens = 0x736e656b6f740a01;  // "tokens", and the version of the format
+  static constexpr std::uint64_t heed_tokens = 0x736e656b6f740a02;  // "tokens", and the version of the format
   std::uint64_t fingerprint = 0;                                    // of texts, settings and vocabularies
   std::int64_t tokens = 0, examples = 0, skipped = 0, cut = 0;
   std::int32_t task = 0, stream = 0, id_bytes = 2, unused = 0;

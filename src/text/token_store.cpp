@@ -55,7 +55,8 @@ std::pair<TokenEntry, std::int64_t> TokenStore::bounds(std::int64_t i) const {
   const TokenEntry entry = this->entry(i);
   const std::int64_t end = this->entry(i + 1).first;
   if (entry.first < 0 || entry.first > end || end > tokens() || entry.source_tokens < 0 ||
-      entry.source_tokens > end - entry.first)
+      entry.source_tokens > end - entry.first || entry.answer_first < -1 || entry.answer_last < entry.answer_first ||
+      entry.answer_last >= end - entry.first - entry.source_tokens)
     throw Error("{}: example {} was altered; remove the file, and it is made again", file_.name(), i);
   return {entry, end};
 }
@@ -77,12 +78,13 @@ Example TokenStore::example(std::int64_t i) const {
   if (i < 0 || i >= size()) throw Error("{}: there is no example {}; there are {}", file_.name(), i, size());
   const auto [entry, end] = bounds(i);
   const std::int64_t target = entry.first + entry.source_tokens;
-  return {range(entry.first, entry.source_tokens), range(target, end - target), entry.label};
+  return {range(entry.first, entry.source_tokens), range(target, end - target), entry.label, entry.answer_first,
+          entry.answer_last};
 }
 
 std::int64_t TokenStore::length(std::int64_t i) const {
   const auto [entry, end] = bounds(i);
-  return end - entry.first + (task() == Task::translation ? 2 : 1);
+  return end - entry.first + (task() == Task::classification || task() == Task::language_modelling ? 1 : 2);
 }
 
 }  // namespace heed

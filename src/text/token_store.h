@@ -14,11 +14,14 @@ namespace heed {
 /// An example as ids, without begin and end.
 struct Example {
   std::vector<std::int32_t> source, target;
-  std::int32_t label = -1;  ///< classification: the class, else -1
+  std::int32_t label = -1;  ///< classification: the class; question answering: the article; else -1
+  /// Question answering: source is the question, target a window of the passage, and of its tokens these are the
+  /// answer's first and last; -1 when the window does not hold it.
+  std::int32_t answer_first = -1, answer_last = -1;
 };
 
 /// A tokenised part of the data in a memory-mapped file: it may be larger than memory, and any number of threads may
-/// read it. Ids take two bytes (four for a vocabulary beyond 65,536), an example another sixteen.
+/// read it. Ids take two bytes (four for a vocabulary beyond 65,536), an example another 24.
 ///
 /// Language modelling of a stream has no examples but one run of tokens, a line end (Vocabulary::line_end) after each
 /// line.

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "formats/partial.h"
+#include "text/passages.h"
 #include "text/rows.h"
 #include "text/token_store.h"
 
@@ -32,15 +33,17 @@ class Fingerprint {
 std::uint64_t fingerprint_of(const TextEncoder& encoder, const DataConfig& config, const DataFiles& files,
                              std::int64_t max_length) {
   Fingerprint sum;
-  for (const auto number : {static_cast<std::int64_t>(encoder.task), std::int64_t{encoder.documents},
-                            std::int64_t{config.lowercase}, std::int64_t{config.header}, max_length})
+  for (const auto number :
+       {static_cast<std::int64_t>(encoder.task), std::int64_t{encoder.documents}, std::int64_t{config.lowercase},
+        std::int64_t{config.header}, max_length, encoder.task == Task::question_answering ? config.stride : 0})
     sum.add(static_cast<std::uint64_t>(number));
-  for (const std::string* text :
-       {&config.text_column, &config.target_column, &config.label_column, &config.bad_bytes, &config.too_long})
+  for (const std::string* text : {&config.text_column, &config.target_column, &config.label_column, &config.bad_bytes,
+                                  &config.too_long, &config.words, &config.bad_answers})
     sum.add(std::string_view(*text));
   for (const auto& vocabulary : {encoder.source, encoder.target})
     sum.add(vocabulary ? vocabulary->fingerprint() : std::uint64_t{0});
   for (const std::string& label : encoder.labels.names()) sum.add(std::string_view(label));
+  if (!config.label_names.empty()) sum.add(MappedFile(config.label_names).bytes());
   for (const auto* side : {&files.source, &files.target}) {
     sum.add(std::uint64_t{side->size()});
     for (const fs::path& path : *side) {
@@ -57,6 +60,8 @@ class Builder {
   Builder(const fs::path& path, const TextEncoder& encoder, const DataConfig& config, std::int64_t max_length)
       : encoder_(encoder),
         too_long_(config.too_long),
+        longest_(max_length),
+        stride_(config.stride),
         most_ids_(max_length > 0 ? max_length - 1 : std::numeric_limits<std::int32_t>::max()),
         index_file_(fs::path(path) += ".index", Partial::Kind::file),
         index_(index_file_.file(), index_file_.path().string()) {
@@ -78,11 +83,13 @@ class Builder {
 
  private:
   bool fits(std::vector<std::int32_t>& ids, const char* side, const ExampleReader& reader, bool& cut) const;
+  void add_windows(const TextExample& text, Writer& out);
   void write(const Example& example, Writer& out);
   void write_ids(std::span<const std::int32_t> ids, Writer& out);
 
   const TextEncoder& encoder_;
   std::string too_long_;
+  std::int64_t longest_, stride_;
   std::int64_t most_ids_;  // of one side, without begin or end
   Partial index_file_;
   Writer index_;
@@ -117,14 +124,36 @@ void Builder::write_ids(std::span<const std::int32_t> ids, Writer& out) {
 }
 
 void Builder::write(const Example& example, Writer& out) {
-  const TokenEntry entry{footer_.tokens, static_cast<std::int32_t>(example.source.size()), example.label};
+  const TokenEntry entry{footer_.tokens, static_cast<std::int32_t>(example.source.size()), example.label,
+                         example.answer_first, example.answer_last};
   index_.write(&entry, sizeof(entry));
   write_ids(example.source, out);
   write_ids(example.target, out);
   ++footer_.examples;
 }
 
+/// A passage in windows, each an example of its own. The first of several answers is the one to learn.
+void Builder::add_windows(const TextExample& text, Writer& out) {
+  Example example;
+  example.source = question_ids(encoder_, text.source, longest_);
+  example.label = text.group;
+  const PassageTokens passage = passage_tokens(encoder_, text.target);
+  std::pair<std::int32_t, std::int32_t> answer{-1, -1};
+  if (!text.answers.empty()) answer = passage.tokens_of(text.answers.front().begin, text.answers.front().end);
+  for (const PassageWindow& window :
+       passage_windows(static_cast<std::int64_t>(passage.ids.size()), static_cast<std::int64_t>(example.source.size()),
+                       longest_, stride_)) {
+    const auto begin = passage.ids.begin() + window.first;
+    example.target.assign(begin, begin + window.count);
+    const bool held = answer.first >= 0 && answer.first >= window.first && answer.second < window.first + window.count;
+    example.answer_first = held ? answer.first - static_cast<std::int32_t>(window.first) : -1;
+    example.answer_last = held ? answer.second - static_cast<std::int32_t>(window.first) : -1;
+    write(example, out);
+  }
+}
+
 void Builder::add(const TextExample& text, const ExampleReader& reader, Writer& out) {
+  if (encoder_.task == Task::question_answering) return add_windows(text, out);
   Example example;
   example.source = encoder_.source->encode(text.source);
   if (footer_.stream) {
@@ -132,7 +161,7 @@ void Builder::add(const TextExample& text, const ExampleReader& reader, Writer& 
     return write_ids(example.source, out);
   }
   if (encoder_.task == Task::language_modelling && example.source.empty()) return;  // a blank line is no document
-  if (encoder_.task == Task::translation) example.target = encoder_.target->encode(text.target);
+  if (makes_text_from_text(encoder_.task)) example.target = encoder_.target->encode(text.target);
   if (encoder_.task == Task::classification) example.label = encoder_.labels.at(text.label, reader.place());
   if (too_long_ == "split") {
     const std::vector<std::int32_t> whole = std::move(example.source);
@@ -145,7 +174,7 @@ void Builder::add(const TextExample& text, const ExampleReader& reader, Writer& 
     return;
   }
   bool cut = false;
-  const bool two = encoder_.task == Task::translation;
+  const bool two = makes_text_from_text(encoder_.task);
   if (!fits(example.source, two ? "source" : "text", reader, cut) || !fits(example.target, "target", reader, cut)) {
     ++footer_.skipped;
     return;
@@ -160,7 +189,7 @@ void Builder::finish(std::uint64_t fingerprint, Writer& out) {
   constexpr char zeros[8] = {};
   out.write(zeros, token_bytes(footer_) - footer_.tokens * footer_.id_bytes);
   if (!footer_.stream) {
-    const TokenEntry last{footer_.tokens, 0, -1};
+    const TokenEntry last{.first = footer_.tokens};
     index_.write(&last, sizeof(last));
     index_.flush();
     out.write(MappedFile(index_file_.path()).bytes());

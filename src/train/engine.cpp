@@ -4,6 +4,7 @@
 
 #include "decode/generate.h"
 #include "tasks/evaluate.h"
+#include "train/measure_answers.h"
 #include "train/model_folder.h"
 #include "train/trainer.h"
 
@@ -17,7 +18,7 @@ struct Engine::Parts {
 
   Parts(const std::filesystem::path& path, int threads, bool verify)
       : folder(load_model_folder(path, verify)), pool(threads), precision(precision_of(folder.recipe.training)) {}
-  Evaluation evaluation() { return {*folder.model, folder.text, arena, pool, precision}; }
+  Evaluation evaluation() { return {*folder.model, folder.text, arena, pool, precision, folder.temperature}; }
 };
 
 Engine::Engine(const std::filesystem::path& folder, int threads, bool verify) : parts_(std::make_unique<Parts>(folder, threads, verify)) {}
@@ -49,6 +50,12 @@ std::vector<std::pair<std::string, float>> Engine::classify(std::string_view tex
   for (std::size_t i = 0; i < names.size(); ++i) classes.emplace_back(names[i], probabilities.floats()[i]);
   std::stable_sort(classes.begin(), classes.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
   return classes;
+}
+
+std::string Engine::answer_question(std::string_view question, std::string_view passage) {
+  const ModelFolder& folder = parts_->folder;
+  if (folder.text.task != Task::question_answering) throw Error("this model is for {}, not for question answering", text_of(folder.text.task));
+  return answer_questions(parts_->evaluation(), {{question, passage}}, span_options(folder.recipe, folder.text, generation())).front().text;
 }
 
 Tensor Engine::states(std::string_view text) { return hidden_states(parts_->evaluation(), {parts_->folder.text.input(text)}); }

@@ -47,7 +47,10 @@ Task task_named(const std::string& name) {
   if (name == "language-model") return Task::language_modelling;
   if (name == "translation") return Task::translation;
   if (name == "classification") return Task::classification;
-  throw Error("task is \"{}\": translation, language-model and classification are known", name);
+  if (name == "summarisation") return Task::summarisation;
+  if (name == "question-answering") return Task::question_answering;
+  throw Error("task is \"{}\": translation, summarisation, language-model, classification and question-answering are known",
+              name);
 }
 
 ModelSizes sizes_of(const TextEncoder& text) {
@@ -55,8 +58,13 @@ ModelSizes sizes_of(const TextEncoder& text) {
   switch (text.task) {
     case Task::language_modelling: sizes.target = text.source->size(); break;
     case Task::translation:
+    case Task::summarisation:
       sizes.source = text.source->size();
       sizes.target = text.target->size();
+      break;
+    case Task::question_answering:
+      sizes.source = text.source->size();
+      sizes.classes = 2;  // where the answer starts and where it ends
       break;
     case Task::classification:
       sizes.source = text.source->size();
@@ -69,12 +77,18 @@ ModelSizes sizes_of(const TextEncoder& text) {
 void write_model_folder(const std::filesystem::path& path, const Recipe& recipe, const TextEncoder& text) {
   std::filesystem::create_directories(path);
   text.source->save(path, "source");
-  const bool own_target = text.task == Task::translation && text.target != text.source;
+  const bool own_target = makes_text_from_text(text.task) && text.target != text.source;
   if (own_target) text.target->save(path, "target");
   write_file_atomically(path / "recipe.toml", [&](Writer& writer) { writer.write(write_recipe(recipe)); });
   const json description{{"format_version", ModelFolder::format_version}, {"heed", HEED_VERSION}, {"task", recipe.task},
                          {"labels", text.labels.names()}, {"own_target_vocabulary", own_target}, {"documents", text.documents},
-                         {"lowercase", text.lowercase}};
+                         {"lowercase", text.lowercase}, {"words_apart", text.words_apart}, {"unanswerable", text.unanswerable}};
+  write_file_atomically(path / "heed.json", [&](Writer& writer) { writer.write(description.dump(2) + "\n"); });
+}
+
+void write_temperature(const std::filesystem::path& path, double temperature) {
+  json description = read_description(path);
+  description["temperature"] = temperature;
   write_file_atomically(path / "heed.json", [&](Writer& writer) { writer.write(description.dump(2) + "\n"); });
 }
 
@@ -90,11 +104,16 @@ ModelFolder load_model_description(const std::filesystem::path& path) {
   }
   folder.text.task = task_named(field<std::string>(description, path, "task"));
   folder.text.source = load_vocabulary(path, "source");
-  if (folder.text.task == Task::translation)
+  if (makes_text_from_text(folder.text.task))
     folder.text.target = field<bool>(description, path, "own_target_vocabulary") ? load_vocabulary(path, "target") : folder.text.source;
   folder.text.labels = Labels(field<std::vector<std::string>>(description, path, "labels"));
   folder.text.documents = field<bool>(description, path, "documents");
   folder.text.lowercase = field<bool>(description, path, "lowercase");
+  // Folders of earlier versions lack these.
+  if (description.contains("words_apart")) folder.text.words_apart = field<bool>(description, path, "words_apart");
+  if (description.contains("unanswerable")) folder.text.unanswerable = field<bool>(description, path, "unanswerable");
+  if (description.contains("temperature")) folder.temperature = field<double>(description, path, "temperature");
+  if (!(folder.temperature > 0)) throw Error("{}: the temperature is {}; the file is altered", (path / "heed.json").string(), folder.temperature);
   folder.sizes = sizes_of(folder.text);
   folder.model = make_model(folder.recipe.model, folder.sizes);
   return folder;

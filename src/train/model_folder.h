@@ -22,9 +22,11 @@ struct ModelFolder {
   TextEncoder text;
   ModelSizes sizes;
   std::unique_ptr<Model> model;
+  double temperature = 1.0;  ///< of a calibrated classifier, see fitted_temperature
 };
 
-/// "language-model", "translation" and "classification" as the text room names them.
+/// "language-model", "translation", "summarisation", "classification" and "question-answering" as the text room names
+/// them.
 Task task_named(const std::string& name);
 
 /// Sizes that the vocabularies and classes give a model.
@@ -32,6 +34,9 @@ ModelSizes sizes_of(const TextEncoder& text);
 
 /// Writes everything but the weights, each file atomically.
 void write_model_folder(const std::filesystem::path& path, const Recipe& recipe, const TextEncoder& text);
+
+/// Writes the temperature of a classifier into a folder that is there.
+void write_temperature(const std::filesystem::path& path, double temperature);
 
 /// Reads a folder; weights are mapped, not read. Throws Error, in one sentence, for a folder that is missing or is not a
 /// model, a later format version, an altered or truncated file, and weights of another architecture. With `verify` every

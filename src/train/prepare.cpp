@@ -1,5 +1,9 @@
 #include "train/prepare.h"
 
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+
 #include "train/model_folder.h"
 
 namespace heed {
@@ -24,6 +28,34 @@ constexpr std::int64_t validation_tokens = 4096;
 
 BatchConfig evaluation_config(const Recipe& recipe) { return validation_batches(std::max(validation_tokens, window_of(recipe))); }
 
+/// What each class counts, so that the mean over the training examples is 1.
+std::vector<float> class_weights_of(const TrainingConfig& config, const Labels& labels, const TokenStore& store, const StorePart& part) {
+  if (config.class_weights.empty()) return {};
+  std::vector<double> counts(labels.names().size()), weights(labels.names().size(), 1.0);
+  for (const std::int64_t example : part.examples) ++counts[static_cast<std::size_t>(store.label(example))];
+  if (config.class_weights == std::vector<std::string>{"balanced"}) {
+    for (std::size_t c = 0; c < weights.size(); ++c) weights[c] = 1.0 / std::max(counts[c], 1.0);
+  } else {
+    for (const std::string& entry : config.class_weights) {
+      const std::size_t equals = entry.rfind('=');
+      const std::string number = equals == std::string::npos ? "" : entry.substr(equals + 1);
+      char* end = nullptr;
+      const double weight = std::strtod(number.c_str(), &end);
+      if (number.empty() || *end != '\0' || !(weight > 0) || !std::isfinite(weight))
+        throw Error("training.class_weights: \"{}\": \"balanced\", or a label, = and a weight above 0 were expected", entry);
+      weights[static_cast<std::size_t>(labels.at(entry.substr(0, equals), "training.class_weights"))] = weight;
+    }
+  }
+  double sum = 0.0, examples = 0.0;
+  for (std::size_t c = 0; c < weights.size(); ++c) {
+    sum += counts[c] * weights[c];
+    examples += counts[c];
+  }
+  std::vector<float> scaled;
+  for (const double weight : weights) scaled.push_back(static_cast<float>(weight * examples / sum));
+  return scaled;
+}
+
 }  // namespace
 
 TextEncoder make_text_encoder(const Recipe& recipe, const PrepareProgress& progress) {
@@ -31,14 +63,19 @@ TextEncoder make_text_encoder(const Recipe& recipe, const PrepareProgress& progr
   text.task = task_named(recipe.task);
   text.documents = text.task == Task::language_modelling && recipe.data.documents == "lines";
   text.lowercase = recipe.data.lowercase;
+  text.words_apart = text.task == Task::classification && recipe.data.words == "apart";
   if (text.task == Task::classification) {
     ExampleReader reader = training_reader(recipe, text.task);
     text.labels = collect_labels(reader);
   }
+  if (text.task == Task::question_answering) {
+    ExampleReader reader = training_reader(recipe, text.task);
+    for (TextExample example; !text.unanswerable && reader.next(example);) text.unanswerable = example.answers.empty();
+  }
   if (!recipe.vocabulary.from.empty()) {
     ModelFolder other = load_model_description(recipe.vocabulary.from);
     text.source = other.text.source;
-    text.target = text.task != Task::translation ? nullptr : other.text.target ? other.text.target : other.text.source;
+    text.target = !makes_text_from_text(text.task) ? nullptr : other.text.target ? other.text.target : other.text.source;
     return text;
   }
   auto train = [&](Side side) {
@@ -49,7 +86,7 @@ TextEncoder make_text_encoder(const Recipe& recipe, const PrepareProgress& progr
       return next(line);
     });
   };
-  const bool two_sides = text.task == Task::translation;
+  const bool two_sides = makes_text_from_text(text.task);
   text.source = train(two_sides && recipe.vocabulary.shared ? Side::both : Side::source);
   if (two_sides) text.target = recipe.vocabulary.shared ? text.source : train(Side::target);
   return text;
@@ -80,6 +117,7 @@ PreparedData prepare(const Recipe& recipe, TextEncoder text, const std::filesyst
   const std::int64_t some = recipe.training.validate_examples;
   if (validated && some > 0 && static_cast<std::int64_t>(validation_part.examples.size()) > some) validation_part.examples.resize(static_cast<std::size_t>(some));
   data.fingerprint = format("{} {} {} {}", data.text.source->fingerprint(), data.text.target ? data.text.target->fingerprint() : 0, data.train_store->tokens(), data.train_store->size());
+  data.class_weights = class_weights_of(recipe.training, data.text.labels, *data.train_store, train_part);
   data.train = std::make_unique<Batches>(data.train_store, data.text, std::move(train_part), recipe.batch, window_of(recipe),
                                          RandomKey{recipe.training.seed}.fold(2).seed, recipe.vocabulary.sampling, longest);
   if (validated)

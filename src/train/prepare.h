@@ -14,6 +14,7 @@ struct PreparedData {
   std::shared_ptr<const TokenStore> train_store, validation_store;
   std::unique_ptr<Batches> train;
   std::unique_ptr<Batches> validation;  ///< null without validation data
+  std::vector<float> class_weights;     ///< by training.class_weights; empty: all 1
   std::string fingerprint;              ///< changes when the examples or vocabularies do
 };
 

@@ -184,7 +184,9 @@ void resolve_paths(Recipe& recipe, const std::filesystem::path& folder) {
   for (auto* paths :
        {&data.train, &data.validation, &data.test, &data.train_target, &data.validation_target, &data.test_target})
     std::for_each(paths->begin(), paths->end(), resolve);
+  resolve(data.label_names);
   resolve(recipe.vocabulary.from);
+  resolve(recipe.vocabulary.vectors);
   resolve(recipe.training.start_from);
 }
 

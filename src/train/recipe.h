@@ -26,7 +26,7 @@ struct Recipe {
   /// The keys at the top.
   static void fields(auto& self, auto&& f) {
     f("task", self.task, "what the model is for; must be given",
-      one_of({"translation", "language-model", "classification"}));
+      one_of({"translation", "summarisation", "language-model", "classification", "question-answering"}));
     f("description", self.description, "a sentence for people");
   }
   static void sections(auto& self, auto&& f) {

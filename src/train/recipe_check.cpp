@@ -11,9 +11,13 @@
 namespace heed {
 namespace {
 
+bool makes_text_from_text(const std::string& task) { return task == "translation" || task == "summarisation"; }
+
 void check_values(const Recipe& recipe) {
   if (recipe.task.empty())
-    throw Error("task: not given; write task = \"translation\", \"language-model\" or \"classification\"");
+    throw Error(
+        "task: not given; write task = \"translation\", \"summarisation\", \"language-model\", \"classification\" or "
+        "\"question-answering\"");
   visit_keys(recipe, [](const std::string& section, const std::string& key, const auto& member, std::string_view,
                         const Allowed& allowed) {
     if (const auto wrong = problem(member, allowed)) throw Error("{}: {}", joined(section, key), *wrong);
@@ -22,9 +26,9 @@ void check_values(const Recipe& recipe) {
 
 void check_model(const Recipe& recipe) {
   const ModelConfig& model = recipe.model;
-  const std::string kind = recipe.task == "translation"      ? "encoder-decoder"
-                           : recipe.task == "classification" ? "encoder"
-                                                             : "decoder";
+  const std::string kind = makes_text_from_text(recipe.task)  ? "encoder-decoder"
+                           : recipe.task == "language-model" ? "decoder"
+                                                             : "encoder";
   if (model.kind != kind)
     throw Error("model.kind: task = \"{}\" needs \"{}\", found \"{}\"", recipe.task, kind, model.kind);
 
@@ -51,15 +55,18 @@ void check_model(const Recipe& recipe) {
   if (model.position == "rotary" && head_width % 2 != 0)
     throw Error("model.position = \"rotary\" turns pairs, but a head is {} wide; choose an even model.head_width",
                 head_width);
-  if (model.tied == "all" && recipe.task == "translation" && !recipe.vocabulary.shared)
+  if (model.tied == "all" && makes_text_from_text(recipe.task) && !recipe.vocabulary.shared)
     throw Error("model.tied = \"all\" needs one vocabulary; set vocabulary.shared = true, or model.tied = \"output\"");
 }
 
 void check_pair(const char* name, const std::vector<std::string>& source, const std::vector<std::string>& target,
                 const std::string& task) {
   if (target.empty()) return;
-  if (task != "translation")
-    throw Error("data.{}_target is for task = \"translation\", and the task is \"{}\"; leave it out", name, task);
+  if (!makes_text_from_text(task) && task != "classification")
+    throw Error(
+        "data.{}_target is for tasks \"translation\", \"summarisation\" and \"classification\" (its labels), and the task "
+        "is \"{}\"; leave it out",
+        name, task);
   if (source.size() != target.size())
     throw Error("data.{} has {} files and data.{}_target has {}; each source file needs its target file", name,
                 source.size(), name, target.size());
@@ -72,11 +79,21 @@ void check_data(const Recipe& recipe) {
   check_pair("validation", data.validation, data.validation_target, recipe.task);
   check_pair("test", data.test, data.test_target, recipe.task);
   const bool one_text_a_line = data.format == "lines";
-  if (recipe.task == "translation" && data.train_target.empty() && (one_text_a_line || data.format == "label-lines"))
+  if (makes_text_from_text(recipe.task) && data.train_target.empty() && (one_text_a_line || data.format == "label-lines"))
     throw Error("data.format = \"{}\" has no target side; give data.train_target, or a tsv, csv or jsonl file",
                 data.format);
-  if (recipe.task == "classification" && one_text_a_line)
-    throw Error("data.format = \"lines\" has no labels; use label-lines, tsv, csv or jsonl");
+  if (recipe.task == "classification" && one_text_a_line && data.train_target.empty())
+    throw Error("data.format = \"lines\" has no labels; use label-lines, tsv, csv or jsonl, or give data.train_target");
+  const bool asks = recipe.task == "question-answering";
+  if (asks != (data.format == "squad") && !(asks && data.format == "auto"))
+    throw Error("data.format = \"{}\" does not go with task = \"{}\"; \"squad\" is for \"question-answering\", which reads "
+                "nothing else",
+                data.format, recipe.task);
+  if (asks && recipe.vocabulary.sampling > 0)
+    throw Error("vocabulary.sampling moves the places of answers; set it to 0 for question answering");
+  if (data.words == "apart" && recipe.task != "classification")
+    throw Error("data.words = \"apart\" is for task = \"classification\", and the task is \"{}\"; leave it out",
+                recipe.task);
   if (recipe.task != "classification" && data.format == "label-lines")
     throw Error("data.format = \"label-lines\" is for task = \"classification\", and the task is \"{}\"", recipe.task);
 
@@ -119,10 +136,18 @@ void check_training(const Recipe& recipe) {
   if (training.steps == 0 && training.epochs == 0 && training.minutes == 0)
     throw Error("training has no end; give training.steps, training.epochs or training.minutes");
   const std::string best_by = training.best_by;
-  const std::string needed = best_by == "bleu" ? "translation" : best_by == "loss" ? recipe.task : "classification";
+  const std::string needed = best_by == "bleu"                           ? "translation"
+                             : best_by == "rouge_l"                      ? "summarisation"
+                             : best_by == "f1"                           ? "question-answering"
+                             : best_by == "loss" || best_by == "accuracy" ? recipe.task
+                                                                         : "classification";
   if (needed != recipe.task)
     throw Error("training.best_by = \"{}\" is for task = \"{}\", and the task is \"{}\"; use loss", best_by, needed,
                 recipe.task);
+  if (!training.class_weights.empty() && recipe.task != "classification")
+    throw Error("training.class_weights is for task = \"classification\", and the task is \"{}\"; leave it out", recipe.task);
+  if (recipe.vocabulary.freeze_vectors && recipe.vocabulary.vectors.empty())
+    throw Error("vocabulary.freeze_vectors = true needs vocabulary.vectors; name a file of word vectors");
   if (recipe.generation.sample && recipe.generation.beams > 1)
     throw Error("generation.beams = {} searches and generation.sample = true draws; choose one",
                 recipe.generation.beams);

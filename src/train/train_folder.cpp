@@ -2,9 +2,13 @@
 
 #include <heed/error.h>
 
+#include <cmath>
+
 #include "base/memory.h"
 #include "train/checkpoint.h"
+#include "train/measure_answers.h"
 #include "train/model_folder.h"
+#include "train/vector_start.h"
 
 namespace heed {
 
@@ -44,25 +48,20 @@ void check_memory(Model& model, const Recipe& recipe) {
 
 Measures validate(const Recipe& recipe, const PreparedData& data, const Evaluation& with) {
   Measures measures = evaluate(with, *data.validation);
-  if (recipe.training.best_by == "bleu") {
-    ExampleReader reader(recipe.data, data.text.task, data_files(recipe.data, DataPart::validation, ""));
-    std::vector<std::string> sources, references;
-    TextExample example;
-    while (reader.next(example) && (recipe.training.validate_examples == 0 ||
-                                    static_cast<std::int64_t>(sources.size()) < recipe.training.validate_examples)) {
-      sources.push_back(example.source);
-      references.push_back(example.target);
-    }
-    GenerationConfig greedy = recipe.generation;
-    greedy.beams = 1;
-    measures.merge(evaluate_translation(with, sources, references, greedy));
+  const std::string& best_by = recipe.training.best_by;
+  if (best_by == "bleu" || best_by == "rouge_l" || best_by == "f1") {
+    AnswerMeasuring greedy{.generation = recipe.generation, .most = recipe.training.validate_examples};
+    greedy.generation.beams = 1;
+    measures.merge(measure_validation_answers(with, recipe, greedy));
   }
   return measures;
 }
 
 TrainingResult train_folder(const Recipe& recipe, const FolderTraining& how) {
   const std::filesystem::path& folder = how.folder;
-  TextEncoder text = how.resume ? load_model_description(folder).text : make_text_encoder(recipe, how.preparing);
+  TextEncoder text = how.text     ? *how.text
+                     : how.resume ? load_model_description(folder).text
+                                  : make_text_encoder(recipe, how.preparing);
   std::filesystem::create_directories(folder);
   const PreparedData data =
       prepare(recipe, std::move(text), how.data_folder.empty() ? folder : how.data_folder, how.preparing);
@@ -74,6 +73,12 @@ TrainingResult train_folder(const Recipe& recipe, const FolderTraining& how) {
   const std::unique_ptr<Model> model = make_model(recipe.model, sizes_of(data.text));
   check_memory(*model, recipe);
   model->initialise(RandomKey{recipe.training.seed});
+  if (!recipe.vocabulary.vectors.empty() && !how.resume) {
+    const VectorStart vectors = start_from_vectors(*model, recipe, data.text);
+    if (how.observer.note)
+      how.observer.note(format("{} of {} words start from {}; {} % have no vector there", vectors.known, vectors.words,
+                               recipe.vocabulary.vectors, std::round(1000.0 * vectors.unknown_rate()) / 10.0));
+  }
   if (!recipe.training.start_from.empty()) start_from(*model, recipe.training.start_from, how.observer.note);
 
   const TrainingStart start{recipe, data, *model, *how.pool, precision_of(recipe.training)};
@@ -84,6 +89,7 @@ TrainingResult train_folder(const Recipe& recipe, const FolderTraining& how) {
   run.model = model.get();
   run.batches = data.train.get();
   run.data_fingerprint = data.fingerprint;
+  run.class_weights = data.class_weights;
   run.pool = how.pool;
   run.stop = how.stop;
   run.pause = how.pause;

@@ -22,7 +22,9 @@ struct FolderTraining {
   std::filesystem::path folder;
   std::filesystem::path data_folder{};  ///< where the tokenised data lie; empty: in `folder`. Trainings may share one
   ThreadPool* pool = nullptr;
-  const std::atomic<bool>* stop = nullptr;         ///< set from outside: finish the step, save and return
+  const std::atomic<bool>* stop = nullptr;  ///< set from outside: finish the step, save and return
+  /// Vocabularies and labels that were made before, of the same data and vocabulary settings; null: they are made.
+  const TextEncoder* text = nullptr;
   bool resume = false;                             ///< go on from the folder's checkpoint, where there is one
   std::function<bool(const StepReport&)> pause{};  ///< see TrainingRun
   PrepareProgress preparing{};
@@ -37,8 +39,8 @@ struct FolderTraining {
 /// that needs more memory than is free, and for a training.start_from without a weight of this model.
 TrainingResult train_folder(const Recipe& recipe, const FolderTraining& how);
 
-/// Measures a model on the validation data as a training of the recipe does: evaluate(), and by translating where the
-/// best checkpoint is chosen so.
+/// Measures a model on the validation data as a training of the recipe does: evaluate(), and by its answers where the
+/// best checkpoint is chosen so (measure_validation_answers).
 Measures validate(const Recipe& recipe, const PreparedData& data, const Evaluation& with);
 
 }  // namespace heed

@@ -13,6 +13,7 @@
 #include "train/metrics_file.h"
 #include "train/model_folder.h"
 #include "train/schedule.h"
+#include "train/vector_start.h"
 
 namespace heed {
 
@@ -22,10 +23,12 @@ bool starts_with_any(const std::string& name, const std::vector<std::string>& pr
   return std::any_of(prefixes.begin(), prefixes.end(), [&](const std::string& prefix) { return name.starts_with(prefix); });
 }
 
-std::vector<std::pair<std::string, Weight>> trained_weights(Model& model, const TrainingConfig& config) {
+std::vector<std::pair<std::string, Weight>> trained_weights(Model& model, const Recipe& recipe) {
+  const TrainingConfig& config = recipe.training;
   std::vector<std::pair<std::string, Weight>> trained;
   for (auto& [name, weight] : model.weights()) {
-    weight.freeze(starts_with_any(name, config.freeze));
+    const bool from_vectors = recipe.vocabulary.freeze_vectors && is_input_embedding(name, recipe.model.kind);
+    weight.freeze(from_vectors || starts_with_any(name, config.freeze));
     if (!weight.frozen()) trained.emplace_back(name, weight);
   }
   if (trained.empty()) throw Error("training.freeze leaves no weight to train");
@@ -49,6 +52,7 @@ std::string fingerprint_of(const Recipe& recipe, const std::string& data) {
   training.steps = training.patience = training.checkpoint_every = 0;
   training.epochs = training.minutes = training.checkpoint_minutes = 0.0;
   training.start_from.clear();
+  same.vocabulary.vectors.clear();
   const std::string text = write_recipe(same) + data;
   std::uint64_t hash = 0;
   for (const char c : text) hash = mix64(hash ^ static_cast<unsigned char>(c));
@@ -62,7 +66,7 @@ class Run {
         config_(run.recipe->training),
         task_(task_named(run.recipe->task)),
         precision_(precision_of(config_)),
-        optimizer_(config_, trained_weights(*run.model, config_)),
+        optimizer_(config_, trained_weights(*run.model, *run.recipe)),
         gradients_(without_names(optimizer_.trained())),
         averages_(*run.model, config_),
         key_(RandomKey{config_.seed}.fold(1)),
@@ -137,7 +141,7 @@ Run::StepLoss Run::forward_and_backward() {
     const PackedBatch batch = run_.batches->batch(progress_.epoch, progress_.batch);
     const RandomKey key = step_key.fold(static_cast<std::uint64_t>(part));
     Pass pass(arena_, *run_.pool, {.training = true, .precision = precision_, .key = key, .gradients = &gradients_, .states = {}, .watch = {}});
-    const Loss loss = batch_loss(task_, *run_.model, pass, batch, static_cast<float>(config_.label_smoothing));
+    const Loss loss = batch_loss(task_, *run_.model, pass, batch, static_cast<float>(config_.label_smoothing), run_.class_weights);
     if (!std::isfinite(loss.total)) explain_not_finite("the loss", &batch, key);
     pass.backward(loss);
     ++progress_.batch;
@@ -176,7 +180,7 @@ void Run::explain_not_finite(const std::string& what, const PackedBatch* batch, 
                                    .watch = [&](const Tensor& y, const Weight::Record* last) {
                                      if (where.empty() && !kernels::all_finite(y.view(), *run_.pool)) where = "the layer of " + names[last];
                                    }});
-    batch_loss(task_, *run_.model, pass, *batch, static_cast<float>(config_.label_smoothing));
+    batch_loss(task_, *run_.model, pass, *batch, static_cast<float>(config_.label_smoothing), run_.class_weights);
   }
   for (auto it = optimizer_.trained().rbegin(); where.empty() && it != optimizer_.trained().rend(); ++it)
     if (!kernels::all_finite(gradients_.of(it->second).view(), *run_.pool)) where = "the gradient of " + it->first;

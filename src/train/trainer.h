@@ -35,6 +35,7 @@ struct TrainingRun {
   Model* model = nullptr;
   const Batches* batches = nullptr;
   std::string data_fingerprint;     ///< a resumed training must have the same
+  std::vector<float> class_weights; ///< see batch_loss
   std::function<Measures(Arena& arena, Precision precision)> validate;  ///< empty: no validation data
   ThreadPool* pool = nullptr;
   const std::atomic<bool>* stop = nullptr;  ///< set from outside: finish the step, save and return

@@ -41,6 +41,27 @@ TEST(CrossEntropy, DoesNotCountIgnoredTargets) {
   expect_cross_entropy({-1, -1}, 8, 5);
 }
 
+TEST(CrossEntropy, WeighsRows) {
+  const Targets targets{3, 0, 10, 5};
+  const std::vector<float> weights{2.0f, 0.5f, 0.0f, 1.0f};
+  for (const Precision precision : {Precision::float32, Precision::bfloat16})
+    expect_operator(
+        {.inputs = {{4, 17}, {11, 17}}, .precision = precision, .starts_from_one = true},
+        [&](const Vars& x) { return cross_entropy(x[0], x[1], Var(), targets, 0.1f, weights).sum; },
+        [&](const auto& x) {
+          std::decay_t<decltype(x[0])> loss(1, 1);
+          for (std::int64_t row = 0; row < 4; ++row) {
+            std::decay_t<decltype(x[0])> one(1, 17);
+            for (std::int64_t j = 0; j < 17; ++j) one(0, j) = x[0](row, j);
+            const Targets target{targets[static_cast<std::size_t>(row)]};
+            loss(0, 0) +=
+                static_cast<double>(weights[static_cast<std::size_t>(row)]) *
+                reference::cross_entropy(reference::linear(one, x[1], std::decay_t<decltype(one)>()), target, 0.1f);
+          }
+          return loss;
+        });
+}
+
 TEST(CrossEntropy, TakesOneRowAndOneClass) {
   expect_cross_entropy({2}, 8, 5);
   expect_cross_entropy({0, 0}, 8, 1);

@@ -40,6 +40,70 @@ TEST_F(Examples, PairsTheLinesOfParallelFiles) {
   EXPECT_EQ(texts[2].source + "|" + texts[2].target, "three|drei");
 }
 
+TEST_F(Examples, PairsTextsWithTheLabelsOfAnotherFileAndTheirNames) {
+  config_.label_names = file("mapping.txt", "0\tanger\n1\tjoy\n").string();
+  const Texts texts =
+      read_all(config_, Task::classification, {{file("t.txt", "so bad\nso good\n")}, {file("l.txt", "0\n1 \n")}});
+  ASSERT_EQ(texts.size(), 2u);
+  EXPECT_EQ(texts[0].label + ": " + texts[0].source, "anger: so bad");
+  EXPECT_EQ(texts[1].label + ": " + texts[1].source, "joy: so good");
+  EXPECT_EQ(refusal(config_, Task::classification, {{folder_ / "t.txt"}, {file("m.txt", "0\n")}}),
+            "parallel files: " + (folder_ / "t.txt").string() + " has 2 lines, " + (folder_ / "m.txt").string() +
+                " has 1; line i of one must be the label of line i of the other");
+  expect_error("the label \"2\" has no name", [&] {
+    read_all(config_, Task::classification, {{folder_ / "t.txt"}, {file("n.txt", "0\n2\n")}});
+  });
+}
+
+TEST_F(Examples, SetsWordsApartForClassification) {
+  config_.words = "apart";
+  EXPECT_EQ(read_all(config_, Task::classification, {{file("a.txt", "1 Good,很快!\n")}, {}})[0].source,
+            "Good , 很 快 !");
+}
+
+TEST_F(Examples, ReadsSummariesWithTheirReferences) {
+  config_.text_column = "document";
+  config_.target_column = "summary";
+  const auto path = file("s.jsonl", R"({"document": ["one.", "two."], "summary": "s", "annotated": ["a", "b"]})");
+  EXPECT_TRUE(read_all(config_, Task::summarisation, {{path}, {}})[0].references.empty());
+  config_.reference_column = "annotated";
+  const TextExample one = read_all(config_, Task::summarisation, {{path}, {}})[0];
+  EXPECT_EQ(one.source, "one.\ntwo.");
+  EXPECT_EQ(one.target, "s");
+  EXPECT_EQ(one.references, (std::vector<std::string>{"s", "a", "b"}));
+}
+
+TEST_F(Examples, ReadsOneMoreColumnWhenAsked) {
+  const auto path = file("c.tsv", "label\ttext\tgroup\nyes\tfine\twomen\n");
+  ExampleReader reader(config_, Task::classification, {{path}, {}}, "group");
+  TextExample example;
+  ASSERT_TRUE(reader.next(example));
+  EXPECT_EQ(example.value, "women");
+  expect_error("a file of lines has none", [&] {
+    ExampleReader lines(config_, Task::classification, {{file("a.txt", "yes fine\n")}, {}}, "group");
+    lines.next(example);
+  });
+}
+
+TEST_F(Examples, GivesQuestionsWithTheirPassages) {
+  const auto path =
+      file("q.json", R"({"data": [{"paragraphs": [{"context": "It is in Bern.", "qas": [)"
+                     R"({"id": "1", "question": "Where?", "answers": [{"text": "Bern", "answer_start": 9}]},)"
+                     R"({"id": "2", "question": "Why?", "answers": []}]}]}]})");
+  const Texts texts = read_all(config_, Task::question_answering, {{path, path}, {}});
+  ASSERT_EQ(texts.size(), 4u);
+  EXPECT_EQ(texts[0].source, "Where?");
+  EXPECT_EQ(texts[1].target, "It is in Bern.");
+  EXPECT_TRUE(texts[1].answers.empty());
+  EXPECT_EQ(texts[2].group, 1);
+
+  ExampleReader reader(config_, Task::question_answering, {{path}, {}});
+  const NextText next = texts_of(reader, Task::question_answering, Side::source);
+  std::string all;
+  for (std::string_view text; next(text);) (all += text) += "|";
+  EXPECT_EQ(all, "Where ?|It is in Bern .|Why ?|");
+}
+
 TEST_F(Examples, NamesBothCountsOfParallelFilesThatDiffer) {
   EXPECT_EQ(refusal(config_, Task::translation, {{file("a.en", "1\n2\n3\n4")}, {file("a.de", "1\n2\n")}}),
             "parallel files: " + (folder_ / "a.en").string() + " has 4 lines, " + (folder_ / "a.de").string() +

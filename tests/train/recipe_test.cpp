@@ -33,7 +33,8 @@ Recipe good(const std::string& task = "translation") {
   Recipe recipe;
   recipe.task = task;
   recipe.data.train = {"train.tsv"};
-  recipe.model.kind = task == "translation" ? "encoder-decoder" : task == "classification" ? "encoder" : "decoder";
+  const bool two_sides = task == "translation" || task == "summarisation";
+  recipe.model.kind = two_sides ? "encoder-decoder" : task == "language-model" ? "decoder" : "encoder";
   recipe.training.epochs = 1;
   return recipe;
 }
@@ -211,7 +212,7 @@ TEST(Recipe, DocumentsEveryKeyOnAPageOf120Columns) {
 }
 
 TEST(Recipe, DefaultsAreAllowed) {
-  for (const char* task : {"translation", "classification", "language-model"}) EXPECT_NO_THROW(check(good(task)));
+  for (const char* task : {"translation", "summarisation", "classification", "language-model", "question-answering"}) EXPECT_NO_THROW(check(good(task)));
 }
 
 TEST(RecipeFile, SaysThatItCannotBeRead) {
@@ -244,7 +245,8 @@ TEST(RecipePaths, AreRelativeToTheRecipe) {
 
 TEST(RecipeCheck, NeedsATaskAnEndAndTrainingFiles) {
   EXPECT_EQ(check_error("translation", [](Recipe& r) { r.task = ""; }),
-            "task: not given; write task = \"translation\", \"language-model\" or \"classification\"");
+            "task: not given; write task = \"translation\", \"summarisation\", \"language-model\", \"classification\" or "
+            "\"question-answering\"");
   EXPECT_EQ(check_error("translation", [](Recipe& r) { r.data.train = {}; }),
             "data.train: not given; name at least one training file");
   EXPECT_EQ(check_error("translation", [](Recipe& r) { r.training.epochs = 0; }),
@@ -285,12 +287,16 @@ TEST(RecipeCheck, FitsFilesToTheTask) {
                           r.data.train_target = {"a", "b"};
                         }),
             "data.train has 1 files and data.train_target has 2; each source file needs its target file");
-  EXPECT_EQ(check_error("classification", [](Recipe& r) { r.data.test_target = {"a"}; }),
-            "data.test_target is for task = \"translation\", and the task is \"classification\"; leave it out");
+  EXPECT_EQ(check_error("language-model", [](Recipe& r) { r.data.test_target = {"a"}; }),
+            "data.test_target is for tasks \"translation\", \"summarisation\" and \"classification\" (its labels), and the "
+            "task is \"language-model\"; leave it out");
   EXPECT_EQ(check_error("translation", [](Recipe& r) { r.data.format = "lines"; }),
             "data.format = \"lines\" has no target side; give data.train_target, or a tsv, csv or jsonl file");
   EXPECT_EQ(check_error("classification", [](Recipe& r) { r.data.format = "lines"; }),
-            "data.format = \"lines\" has no labels; use label-lines, tsv, csv or jsonl");
+            "data.format = \"lines\" has no labels; use label-lines, tsv, csv or jsonl, or give data.train_target");
+  EXPECT_EQ(check_error("classification", [](Recipe& r) { r.data.format = "squad"; }),
+            "data.format = \"squad\" does not go with task = \"classification\"; \"squad\" is for \"question-answering\", "
+            "which reads nothing else");
   EXPECT_EQ(check_error("language-model", [](Recipe& r) { r.data.format = "label-lines"; }),
             "data.format = \"label-lines\" is for task = \"classification\", and the task is \"language-model\"");
 }

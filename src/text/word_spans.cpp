@@ -1,4 +1,4 @@
-#include "text/word_pieces.h"
+#include "text/word_spans.h"
 
 #include "formats/utf8.h"
 #include "text/unicode.h"
@@ -14,8 +14,8 @@ bool stands_alone(char32_t c) {
 
 }  // namespace
 
-std::vector<TextPiece> word_pieces(std::string_view text) {
-  std::vector<TextPiece> pieces;
+std::vector<TextSpan> word_spans(std::string_view text) {
+  std::vector<TextSpan> words;
   bool goes_on = false;  // the last piece is a run that the next character may belong to
   for (std::size_t at = 0; at < text.size();) {
     const Utf8Character character = decode_utf8(text, at);
@@ -24,19 +24,19 @@ std::vector<TextPiece> word_pieces(std::string_view text) {
     const bool blank = unicode::is_space(c);
     const bool part = !blank && !unicode::is_punctuation(c) && !unicode::is_symbol(c) && !stands_alone(c);
     if (part && goes_on)
-      pieces.back().end = end;
+      words.back().end = end;
     else if (!blank)
-      pieces.push_back({at, end});
+      words.push_back({at, end});
     goes_on = part;
     at = end;
   }
-  return pieces;
+  return words;
 }
 
 std::string with_words_apart(std::string_view text) {
   std::string apart;
-  for (const TextPiece& piece : word_pieces(text))
-    (apart += apart.empty() ? "" : " ") += text.substr(piece.begin, piece.end - piece.begin);
+  for (const TextSpan& word : word_spans(text))
+    (apart += apart.empty() ? "" : " ") += text.substr(word.begin, word.end - word.begin);
   return apart;
 }
 
