@@ -24,6 +24,8 @@ void catch_signals();
 // Each adds its verb to the command line; the callback returns through `exit_code`.
 void add_train(CLI::App& app, Common& common, int& exit_code);
 void add_eval(CLI::App& app, Common& common, int& exit_code);
+void add_crossval(CLI::App& app, Common& common, int& exit_code);
+void add_search(CLI::App& app, Common& common, int& exit_code);
 void add_run(CLI::App& app, Common& common, int& exit_code);
 void add_info(CLI::App& app, Common& common, int& exit_code);
 void add_bench(CLI::App& app, Common& common, int& exit_code);

@@ -52,6 +52,8 @@ int main(int argc, char** argv) {
   int exit_code = 0;
   add_train(app, common, exit_code);
   add_eval(app, common, exit_code);
+  add_crossval(app, common, exit_code);
+  add_search(app, common, exit_code);
   add_run(app, common, exit_code);
   add_info(app, common, exit_code);
   add_bench(app, common, exit_code);

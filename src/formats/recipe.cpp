@@ -92,7 +92,70 @@ RecipeEntry entry_of(std::string section, const toml::key& key, const toml::node
   return entry;
 }
 
+bool as_scalar(const toml::node& node, TomlScalar& scalar) {
+  if (auto value = node.as_boolean()) return scalar = value->get(), true;
+  if (auto value = node.as_integer()) return scalar = value->get(), true;
+  if (auto value = node.as_floating_point()) return scalar = value->get(), true;
+  if (auto value = node.as_string()) return scalar = std::string(value->get()), true;
+  return false;
+}
+
+decltype(TomlLeaf::value) leaf_value(const toml::node& node) {
+  TomlScalar scalar;
+  if (as_scalar(node, scalar)) return scalar;
+  const toml::array* array = node.as_array();
+  if (!array) return OtherValue{kind_of(node)};
+  std::vector<TomlScalar> list;
+  for (const toml::node& element : *array) {
+    if (!as_scalar(element, scalar)) return OtherValue{format("an array with {} in it", kind_of(element))};
+    list.push_back(scalar);
+  }
+  return list;
+}
+
+using PlacedLeaf = std::pair<toml::source_position, TomlLeaf>;
+
+void collect_leaves(const toml::table& table, const std::vector<std::string>& path, const std::string& name,
+                    std::vector<PlacedLeaf>& leaves) {
+  for (auto&& [key, node] : table) {
+    TomlLeaf leaf{path, {}, place_of(key.source().begin, name)};
+    leaf.path.emplace_back(key.str());
+    if (const toml::table* inner = node.as_table(); inner && !inner->empty()) {
+      collect_leaves(*inner, leaf.path, name, leaves);
+      continue;
+    }
+    leaf.value = leaf_value(node);
+    leaves.emplace_back(key.source().begin, std::move(leaf));
+  }
+}
+
 }  // namespace
+
+std::vector<TomlLeaf> parse_toml_leaves(std::string_view text, const std::string& name) {
+  const toml::parse_result result = toml::parse(text, name);
+  if (!result) {
+    const toml::source_position at = result.error().source().begin;
+    throw Error("{}: this is not TOML: {}{}", place_of(at, name), result.error().description(), remedy(text, at));
+  }
+  std::vector<PlacedLeaf> placed;
+  collect_leaves(result.table(), {}, name, placed);
+  std::stable_sort(placed.begin(), placed.end(), [](const PlacedLeaf& a, const PlacedLeaf& b) {
+    return std::tie(a.first.line, a.first.column) < std::tie(b.first.line, b.first.column);
+  });
+  std::vector<TomlLeaf> leaves;
+  for (auto& [at, leaf] : placed) leaves.push_back(std::move(leaf));
+  return leaves;
+}
+
+std::string toml_scalar(const TomlScalar& value) {
+  struct {
+    std::string operator()(bool truth) { return truth ? "true" : "false"; }
+    std::string operator()(std::int64_t number) { return std::to_string(number); }
+    std::string operator()(double number) { return toml_number(number); }
+    std::string operator()(const std::string& text) { return toml_text(text); }
+  } write;
+  return std::visit(write, value);
+}
 
 std::string RecipeEntry::found() const {
   struct {

@@ -43,6 +43,21 @@ struct RecipeText {
 /// column where the text is not TOML, not UTF-8, or has a table within a section.
 RecipeText parse_recipe_text(std::string_view text, const std::string& name);
 
+using TomlScalar = std::variant<bool, std::int64_t, double, std::string>;
+
+/// One value of a TOML file whose tables may lie in each other.
+struct TomlLeaf {
+  std::vector<std::string> path;  ///< of the tables, the key last
+  std::variant<TomlScalar, std::vector<TomlScalar>, OtherValue> value;
+  std::string place;              ///< "space.toml, line 12, column 8"
+};
+
+/// All values of a TOML 1.0 text, in the order of the file; an empty table is one with an OtherValue. Throws Error as
+/// parse_recipe_text does.
+std::vector<TomlLeaf> parse_toml_leaves(std::string_view text, const std::string& name);
+/// A value as TOML (and, finite, as JSON) writes it.
+std::string toml_scalar(const TomlScalar& value);
+
 /// Reads an override "section.key=value" ("key=value" at the top). The value is TOML; what is not TOML is a bare word,
 /// taken as text. Throws Error when there is no '=', and when a value that starts like a list or a quoted text is not
 /// TOML.
