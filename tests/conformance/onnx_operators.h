@@ -39,6 +39,9 @@ Outputs rms_normalization(const Call& call);
 Outputs gelu(const Call& call);
 Outputs swish(const Call& call);
 Outputs tensor_scatter(const Call& call);
+Outputs lstm(const Call& call);
+Outputs gru(const Call& call);
+Outputs rnn(const Call& call);
 
 /// Any number or boolean as float32.
 Tensor to_float32(const Tensor& tensor);

@@ -28,6 +28,13 @@ std::vector<Case> cases() {
   all.back().config.gated = true;
   all.back().config.norm = "rms";
   all.back().config.bias = false;
+  for (const char* network : {"lstm", "gru", "rnn"}) {
+    all.push_back({network, tiny_config("decoder")});
+    all.back().config.network = network;
+  }
+  all.push_back({"lstm with attention over its states", tiny_config("decoder")});
+  all.back().config.network = "lstm";
+  all.back().config.state_attention = "scaled_dot";
   return all;
 }
 
