@@ -2,6 +2,7 @@
 #include <heed/random.h>
 
 #include <fstream>
+#include <numeric>
 
 #include "cli/bench.h"
 #include "formats/npy.h"
@@ -17,6 +18,15 @@ struct TrainingCase {
   ModelConfig model;
   std::int64_t entries, sequences, length;
   int repeats;
+  std::vector<std::int64_t> lengths = {};  ///< of sequences that are not equally long
+  std::int64_t classes = 0;                ///< a classifier's
+
+  std::int64_t length_of(std::int64_t sequence) const {
+    return lengths.empty() ? length : lengths[static_cast<std::size_t>(sequence)];
+  }
+  std::int64_t tokens() const {
+    return lengths.empty() ? sequences * length : std::accumulate(lengths.begin(), lengths.end(), std::int64_t{0});
+  }
 };
 
 ModelConfig gpt2(std::int64_t width, std::int64_t heads, std::int64_t layers, std::int64_t context) {
@@ -49,11 +59,34 @@ ModelConfig transformer_base() {
   return config;
 }
 
+/// As PyTorch's nn.LSTM: two biases a gate.
+ModelConfig lstm(const char* kind, std::int64_t embedding_width) {
+  ModelConfig config;
+  config.kind = kind;
+  config.network = "lstm";
+  config.width = 128;
+  config.embedding_width = embedding_width;
+  config.layers = 2;
+  config.gate_biases = 2;
+  config.tied = "none";
+  config.dropout = 0.0;
+  config.pooling = "attention";
+  config.pooling_score = "dot";
+  return config;
+}
+
+/// Drawn once from 5 to 59 tokens: the same as other programs are measured with.
+const std::vector<std::int64_t> classifier_lengths = {
+    59, 34, 28, 30, 13, 19, 42, 38, 22, 13, 36, 31, 51, 54, 13, 11, 21, 48, 59, 48, 51, 19, 46, 19, 39, 6,  14, 59, 14, 25, 16, 42,
+    13, 30, 25, 5,  52, 24, 6,  8,  13, 48, 36, 34, 36, 12, 48, 20, 57, 26, 30, 34, 13, 26, 56, 25, 8,  21, 26, 57, 54, 26, 8,  19};
+
 const std::vector<TrainingCase>& all_cases() {
   static const std::vector<TrainingCase> cases = {
       {"gpt2_124m_batch_4x256", gpt2(768, 12, 12, 1024), 50257, 4, 256, 5},
       {"transformer_base_batch_32x64", transformer_base(), 32000, 32, 64, 5},
       {"tiny_decoder_4_layers_width_128_batch_12x64", gpt2(128, 4, 4, 64), 65, 12, 64, 60},
+      {"lstm_10000x64_128x2_batch_32x100", lstm("decoder", 64), 10000, 32, 100, 15},
+      {"bilstm_attention_classifier_batch_64_packed", lstm("encoder", 128), 10000, 64, 59, 30, classifier_lengths, 6},
   };
   return cases;
 }
@@ -65,25 +98,35 @@ const TrainingCase& training_case(const std::string& name) {
 }
 
 Task task_of(const TrainingCase& each) {
-  return each.model.kind == "decoder" ? Task::language_modelling : Task::translation;
+  return each.classes > 0                  ? Task::classification
+         : each.model.kind == "decoder" ? Task::language_modelling
+                                        : Task::translation;
 }
 
 /// The tokens are input and target at once: what is learned does not matter here.
 PackedBatch batch_of(const TrainingCase& each, const std::vector<std::int32_t>& tokens) {
   PackedBatch batch;
-  batch.target_input = batch.target_output = tokens;
-  for (std::int64_t i = 0; i <= each.sequences; ++i) batch.target_offsets.push_back(i * each.length);
-  for (std::int64_t i = 0; i < each.sequences; ++i) batch.examples.push_back(i);
-  batch.target_tokens = each.sequences * each.length;
-  if (task_of(each) == Task::translation) {
+  std::vector<std::int64_t> offsets{0};
+  for (std::int64_t i = 0; i < each.sequences; ++i) {
+    offsets.push_back(offsets.back() + each.length_of(i));
+    batch.examples.push_back(i);
+  }
+  batch.target_tokens = each.tokens();
+  if (task_of(each) != Task::language_modelling) {
     batch.source = tokens;
-    batch.source_offsets = batch.target_offsets;
+    batch.source_offsets = offsets;
+  }
+  if (task_of(each) == Task::classification) {
+    for (std::int64_t i = 0; i < each.sequences; ++i) batch.labels.push_back(static_cast<std::int32_t>(i % each.classes));
+  } else {
+    batch.target_input = batch.target_output = tokens;
+    batch.target_offsets = offsets;
   }
   return batch;
 }
 
 std::vector<std::int32_t> random_tokens(const TrainingCase& each) {
-  std::vector<std::int32_t> tokens(static_cast<std::size_t>(each.sequences * each.length));
+  std::vector<std::int32_t> tokens(static_cast<std::size_t>(each.tokens()));
   for (std::size_t i = 0; i < tokens.size(); ++i)
     tokens[i] = static_cast<std::int32_t>(uniform_index(RandomKey{3}, i, each.entries));
   return tokens;
@@ -116,7 +159,7 @@ class Training {
       : task_(task_of(each)),
         precision_(dtype == DType::bfloat16 ? Precision::bfloat16 : Precision::float32),
         pool_(pool),
-        model_(make_model(each.model, {.source = each.entries, .target = each.entries, .classes = 0})),
+        model_(make_model(each.model, {.source = each.entries, .target = each.entries, .classes = each.classes})),
         optimizer_(optimiser_config(), model_->weights()),
         gradients_(weights_of(*model_)) {}
 
@@ -168,7 +211,7 @@ double operations_of(Model& model, const TrainingCase& each) {
     const double passes = row.kind != "attention" ? 3.0 : causal ? 0.5 * 3.5 : 3.5;
     operations += passes * 2.0 * static_cast<double>(row.multiply_adds);
   }
-  return operations * static_cast<double>(each.sequences * each.length);
+  return operations * static_cast<double>(each.tokens());
 }
 
 /// Most memory that this process has held. Not getrusage: its figure begins with that of the process which started this
