@@ -133,6 +133,30 @@ TEST(RecurrentLayers, GoOnFromTheStatesOfAPass) {
   }
 }
 
+TEST(RecurrentLayers, CarryStatesFromOneTrainingPassToTheNextWithoutTheirGradient) {
+  Machine machine;
+  Recurrent layer({.in = 4, .hidden = 6, .slot = 0}), alone({.in = 4, .hidden = 6});
+  draw_weights(layer);
+  draw_weights(alone);
+  const Tensor x = draw({5, 4}, RandomKey{20}), dy = draw({2, 6}, RandomKey{21});
+  State state(1);
+  PassOptions options = training_options();
+  options.states = {&state};
+  Tensor middle;
+  {
+    Pass pass(machine.arena, machine.pool, options);
+    middle = layer(pass.input(x.slice(0, 3), sequences_of_lengths({3}))).state.keep();
+    state.length += 3;
+  }
+  const auto gradient = [&](Pass& pass, const Recurrent& of, const Var& start) {
+    const Var input = pass.input(x.slice(3, 5), sequences_of_lengths({2}), true);
+    pass.backward(of(input, start).output, dy);
+    return pass.gradient_of(input).clone();
+  };
+  Pass carried(machine.arena, machine.pool, options), given(machine.arena, machine.pool, training_options());
+  expect_values(gradient(carried, layer, Var()), array_of<double>(gradient(given, alone, given.input(middle))));
+}
+
 TEST(RecurrentLayers, NameStatesThatAreNotOneASequenceOrALayer) {
   Machine machine;
   RecurrentStack stack({.in = 4, .hidden = 6, .slot = 0}, 2, 0, false, 0.0f);
