@@ -15,6 +15,7 @@
 #include "experiments/latency.h"
 #include "experiments/machine_lock.h"
 #include "experiments/scheduler.h"
+#include "experiments/search_summary.h"
 #include "formats/json_text.h"
 #include "train/train_folder.h"
 
@@ -136,7 +137,8 @@ class Search {
     trials.set_note("strategy", space_.search.strategy);
     trials.set_note("objectives", "[" + objectives + "]");
     trials.set_note("rungs", std::to_string(rungs_.count()));
-    trials.set_note("recipes", space_.count() > 0 ? std::to_string(space_.count()) : "without end");
+    trials.set_note("recipes", space_.count() > 0 ? objective_text("parameters", static_cast<double>(space_.count()))
+                                                  : "endlessly many");
   }
 
   bool overtime() const { return deadline_ > 0.0 && now() >= deadline_; }

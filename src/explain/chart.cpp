@@ -83,10 +83,15 @@ class Scale {
 
 std::string scatter_svg(const std::vector<ChartPoint>& points, const ChartAxis& x, const ChartAxis& y, double width,
                         double height, bool joined) {
-  constexpr double left = 64.0, right = 14.0, top = 12.0, bottom = 46.0;
+  constexpr double left = 64.0, right = 14.0, top = 12.0, letter = 6.8;
+  // Names that would run into each other stand on two lines in turn.
+  std::size_t longest = 0;
+  for (const std::string& name : x.categories) longest = std::max(longest, name.size());
+  const bool staggered = letter * static_cast<double>(longest * x.categories.size()) > width - left - right;
+  const double bottom = staggered ? 60.0 : 46.0;
   std::vector<double> xs, ys;
   for (const ChartPoint& point : points) xs.push_back(point.x), ys.push_back(point.y);
-  const Scale across(xs, x, static_cast<int>(width / 110.0)), up(ys, y, static_cast<int>(height / 60.0));
+  const Scale across(xs, x, static_cast<int>(width / 110.0)), up(ys, y, static_cast<int>(height / 48.0));
   const auto place_x = [&](double value) { return left + across(value) * (width - left - right); };
   const auto place_y = [&](double value) { return height - bottom - up(value) * (height - top - bottom); };
 
@@ -100,14 +105,15 @@ std::string scatter_svg(const std::vector<ChartPoint>& points, const ChartAxis& 
     svg += format("<text class=\"tick\" x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>\n", pixel(left - 7.0),
                   pixel(place_y(tick) + 4.0), tick_text(tick, y.percent));
   }
-  const auto x_tick = [&](double value, const std::string& text) {
+  const auto x_tick = [&](double value, const std::string& text, double lower = 0.0) {
     svg += format("<line class=\"grid\" x1=\"{}\" y1=\"{}\" x2=\"{}\" y2=\"{}\"/>", pixel(place_x(value)), pixel(top),
                   pixel(place_x(value)), pixel(height - bottom));
     svg += format("<text class=\"tick\" x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text>\n", pixel(place_x(value)),
-                  pixel(height - bottom + 17.0), escaped_html(text));
+                  pixel(height - bottom + 17.0 + lower), escaped_html(text));
   };
   for (const double tick : across.ticks()) x_tick(tick, tick_text(tick, x.percent));
-  for (std::size_t i = 0; i < x.categories.size(); ++i) x_tick(static_cast<double>(i), x.categories[i]);
+  for (std::size_t i = 0; i < x.categories.size(); ++i)
+    x_tick(static_cast<double>(i), x.categories[i], staggered && i % 2 == 1 ? 14.0 : 0.0);
   svg += format("<text class=\"axis\" x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text>\n",
                 pixel((left + width - right) / 2), pixel(height - 8.0), escaped_html(x.title));
   const std::string middle = pixel((top + height - bottom) / 2);

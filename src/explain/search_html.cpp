@@ -88,7 +88,7 @@ std::string objective_charts(const SearchSummary& summary) {
     x.logarithmic = !single && wants_logarithm(points);
     // With three objectives or more the front is a surface: a line through its points would say nothing.
     html += "<figure>" +
-            scatter_svg(points, x, axis_of(summary.objectives.front()), 760.0, 400.0, summary.objectives.size() == 2) +
+            scatter_svg(points, x, axis_of(summary.objectives.front()), 520.0, 380.0, summary.objectives.size() == 2) +
             "</figure>\n";
   }
   return html;
@@ -135,7 +135,8 @@ std::string key_chart(const SearchSummary& summary, std::size_t key) {
 std::string table_of(const SearchSummary& summary, bool front_alone) {
   std::string html = "<div class=\"scroll\"><table>\n<tr><th class=\"text\">trial</th>";
   for (const std::string& objective : summary.objectives) html += "<th>" + escaped_html(objective) + "</th>";
-  for (const std::string& key : summary.keys) html += "<th>" + escaped_html(key) + "</th>";
+  for (const std::string& key : summary.keys)
+    html += "<th title=\"" + escaped_html(key) + "\">" + escaped_html(key.substr(key.rfind('.') + 1)) + "</th>";
   html += "<th>trained</th><th class=\"text\">state</th></tr>\n";
   for (const SummaryRow& row : summary.rows) {
     if (front_alone && !row.front) continue;
@@ -170,7 +171,7 @@ std::string search_html(const SearchSummary& summary) {
   page += "Rest the pointer on a point for its recipe.</p>\n";
   page += format("<h2>{}</h2>\n", single ? "The trials, and the best" : "The Pareto front");
   if (!single) page += "<p>Marked are the trials that no other beats in every objective.</p>\n";
-  page += objective_charts(summary) + table_of(summary, true);
+  page += "<div class=\"charts\">\n" + objective_charts(summary) + "</div>\n" + table_of(summary, true);
   page += "<h2>What each key does</h2>\n<div class=\"charts\">\n";
   for (std::size_t key = 0; key < summary.keys.size(); ++key) page += key_chart(summary, key);
   page += "</div>\n<h2>All trials</h2>\n" + table_of(summary, false);
