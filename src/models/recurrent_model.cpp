@@ -118,8 +118,10 @@ RecurrentModel::RecurrentModel(const ModelConfig& config, const ModelSizes& size
   slots_ = static_cast<int>(config.layers);
   if (config.state_attention != "none") {
     if (config.head_width == 0 && width % config.heads != 0)
-      throw Error("model.width is {} and model.heads is {}: the width must be a multiple of the heads, or give model.head_width",
-                  width, config.heads);
+      throw Error(
+          "model.width is {} and model.heads is {}: the width must be a multiple of the heads, or give "
+          "model.head_width",
+          width, config.heads);
     AttentionShape shape;
     shape.width = width;
     shape.heads = shape.key_value_heads = static_cast<int>(config.heads);
