@@ -27,10 +27,6 @@ function(heed_add_instruction_sets target)
     target_compile_definitions(${library} PRIVATE HEED_ISA=${isa} HEED_ISA_IS_${isa}=1)
     heed_warnings(${library})
     heed_precompile_headers(${library} PRIVATE ${PROJECT_SOURCE_DIR}/src/simd/vector.h ${HEED_STANDARD_HEADERS})
-    if(CMAKE_CXX_FLAGS MATCHES "-fsanitize")
-      # GCC cannot unroll every loop that it has instrumented and warns of it, without a name to switch the warning off by.
-      target_compile_options(${library} PRIVATE -Wno-error)
-    endif()
     if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
       # GCC 12's own AVX-512 headers begin with deliberately undefined vectors and are warned about (GCC bug 105593).
       target_compile_options(${library} PRIVATE -Wno-uninitialized -Wno-maybe-uninitialized)
