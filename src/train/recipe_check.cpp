@@ -24,27 +24,7 @@ void check_values(const Recipe& recipe) {
   });
 }
 
-void check_model(const Recipe& recipe) {
-  const ModelConfig& model = recipe.model;
-  const std::string kind = makes_text_from_text(recipe.task)  ? "encoder-decoder"
-                           : recipe.task == "language-model" ? "decoder"
-                                                             : "encoder";
-  if (model.kind != kind)
-    throw Error("model.kind: task = \"{}\" needs \"{}\", found \"{}\"", recipe.task, kind, model.kind);
-
-  // Products of three extents then fit in 64 bits, so that sizes can be computed before memory is asked for.
-  const std::int64_t largest = std::int64_t{1} << 20;
-  const std::pair<const char*, std::int64_t> extents[] = {{"model.width", model.width},
-                                                          {"model.heads", model.heads},
-                                                          {"model.head_width", model.head_width},
-                                                          {"model.layers", model.layers},
-                                                          {"model.decoder_layers", model.decoder_layers},
-                                                          {"model.feed_forward", model.feed_forward},
-                                                          {"model.context", model.context},
-                                                          {"vocabulary.size", recipe.vocabulary.size}};
-  for (const auto& [name, extent] : extents)
-    if (extent > largest) throw Error("{}: expected at most {}, found {}", name, largest, extent);
-
+void check_heads(const ModelConfig& model) {
   if (model.head_width == 0 && model.width % model.heads != 0)
     throw Error("model.width = {} is not divisible by model.heads = {}; change one, or give model.head_width",
                 model.width, model.heads);
@@ -55,6 +35,31 @@ void check_model(const Recipe& recipe) {
   if (model.position == "rotary" && head_width % 2 != 0)
     throw Error("model.position = \"rotary\" turns pairs, but a head is {} wide; choose an even model.head_width",
                 head_width);
+}
+
+void check_model(const Recipe& recipe) {
+  const ModelConfig& model = recipe.model;
+  const std::string kind = makes_text_from_text(recipe.task) ? "encoder-decoder"
+                           : recipe.task == "language-model" ? "decoder"
+                                                             : "encoder";
+  if (model.kind != kind)
+    throw Error("model.kind: task = \"{}\" needs \"{}\", found \"{}\"", recipe.task, kind, model.kind);
+
+  // Products of three extents then fit in 64 bits, so that sizes can be computed before memory is asked for.
+  const std::int64_t largest = std::int64_t{1} << 20;
+  const std::pair<const char*, std::int64_t> extents[] = {{"model.width", model.width},
+                                                          {"model.embedding_width", model.embedding_width},
+                                                          {"model.heads", model.heads},
+                                                          {"model.head_width", model.head_width},
+                                                          {"model.layers", model.layers},
+                                                          {"model.decoder_layers", model.decoder_layers},
+                                                          {"model.feed_forward", model.feed_forward},
+                                                          {"model.context", model.context},
+                                                          {"vocabulary.size", recipe.vocabulary.size}};
+  for (const auto& [name, extent] : extents)
+    if (extent > largest) throw Error("{}: expected at most {}, found {}", name, largest, extent);
+
+  if (model.network == "transformer") check_heads(model);
   if (model.tied == "all" && makes_text_from_text(recipe.task) && !recipe.vocabulary.shared)
     throw Error("model.tied = \"all\" needs one vocabulary; set vocabulary.shared = true, or model.tied = \"output\"");
 }
@@ -64,7 +69,8 @@ void check_pair(const char* name, const std::vector<std::string>& source, const 
   if (target.empty()) return;
   if (!makes_text_from_text(task) && task != "classification")
     throw Error(
-        "data.{}_target is for tasks \"translation\", \"summarisation\" and \"classification\" (its labels), and the task "
+        "data.{}_target is for tasks \"translation\", \"summarisation\" and \"classification\" (its labels), and the "
+        "task "
         "is \"{}\"; leave it out",
         name, task);
   if (source.size() != target.size())
@@ -79,16 +85,18 @@ void check_data(const Recipe& recipe) {
   check_pair("validation", data.validation, data.validation_target, recipe.task);
   check_pair("test", data.test, data.test_target, recipe.task);
   const bool one_text_a_line = data.format == "lines";
-  if (makes_text_from_text(recipe.task) && data.train_target.empty() && (one_text_a_line || data.format == "label-lines"))
+  if (makes_text_from_text(recipe.task) && data.train_target.empty() &&
+      (one_text_a_line || data.format == "label-lines"))
     throw Error("data.format = \"{}\" has no target side; give data.train_target, or a tsv, csv or jsonl file",
                 data.format);
   if (recipe.task == "classification" && one_text_a_line && data.train_target.empty())
     throw Error("data.format = \"lines\" has no labels; use label-lines, tsv, csv or jsonl, or give data.train_target");
   const bool asks = recipe.task == "question-answering";
   if (asks != (data.format == "squad") && !(asks && data.format == "auto"))
-    throw Error("data.format = \"{}\" does not go with task = \"{}\"; \"squad\" is for \"question-answering\", which reads "
-                "nothing else",
-                data.format, recipe.task);
+    throw Error(
+        "data.format = \"{}\" does not go with task = \"{}\"; \"squad\" is for \"question-answering\", which reads "
+        "nothing else",
+        data.format, recipe.task);
   if (asks && recipe.vocabulary.sampling > 0)
     throw Error("vocabulary.sampling moves the places of answers; set it to 0 for question answering");
   if (data.words == "apart" && recipe.task != "classification")
@@ -136,16 +144,17 @@ void check_training(const Recipe& recipe) {
   if (training.steps == 0 && training.epochs == 0 && training.minutes == 0)
     throw Error("training has no end; give training.steps, training.epochs or training.minutes");
   const std::string best_by = training.best_by;
-  const std::string needed = best_by == "bleu"                           ? "translation"
-                             : best_by == "rouge_l"                      ? "summarisation"
-                             : best_by == "f1"                           ? "question-answering"
+  const std::string needed = best_by == "bleu"                            ? "translation"
+                             : best_by == "rouge_l"                       ? "summarisation"
+                             : best_by == "f1"                            ? "question-answering"
                              : best_by == "loss" || best_by == "accuracy" ? recipe.task
-                                                                         : "classification";
+                                                                          : "classification";
   if (needed != recipe.task)
     throw Error("training.best_by = \"{}\" is for task = \"{}\", and the task is \"{}\"; use loss", best_by, needed,
                 recipe.task);
   if (!training.class_weights.empty() && recipe.task != "classification")
-    throw Error("training.class_weights is for task = \"classification\", and the task is \"{}\"; leave it out", recipe.task);
+    throw Error("training.class_weights is for task = \"classification\", and the task is \"{}\"; leave it out",
+                recipe.task);
   if (recipe.vocabulary.freeze_vectors && recipe.vocabulary.vectors.empty())
     throw Error("vocabulary.freeze_vectors = true needs vocabulary.vectors; name a file of word vectors");
   if (recipe.generation.sample && recipe.generation.beams > 1)
