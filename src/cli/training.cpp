@@ -10,7 +10,7 @@ namespace {
 std::string in_words(const Measures& measures) {
   std::string text;
   for (const auto& [name, value] : measures) {
-    const bool share = name == "accuracy" || name.starts_with("macro");
+    const bool share = name == "accuracy" || name.starts_with("macro") || name.starts_with("micro");
     text += (text.empty() ? "" : "  ") + name + " " + (share ? fixed(100.0 * value, 2) + " %" : fixed(value, name == "loss" ? 4 : 2));
   }
   return text;

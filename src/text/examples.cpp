@@ -356,7 +356,10 @@ std::vector<std::int32_t> TextEncoder::input(std::string_view text) const {
   std::string prepared = lowercase ? unicode::lowercase(text) : std::string(text);
   if (words_apart) prepared = with_words_apart(prepared);
   std::vector<std::int32_t> ids = source->encode(prepared);
-  if (task != Task::language_modelling) return source_input(task, std::move(ids));
+  if (task != Task::language_modelling) {
+    if (cut_to > 0 && static_cast<std::int64_t>(ids.size()) >= cut_to) ids.resize(static_cast<std::size_t>(cut_to - 1));
+    return source_input(task, std::move(ids));
+  }
   if (documents) ids.insert(ids.begin(), Vocabulary::begin());
   if (ids.empty()) ids.push_back(source->line_end());
   return ids;

@@ -107,11 +107,12 @@ struct TextEncoder {
   bool documents = false;                    ///< language modelling: lines are documents, not a stream
   bool lowercase = false;
   bool words_apart = false;   ///< see with_words_apart
+  std::int64_t cut_to = 0;    ///< inputs are cut to so many tokens (data.too_long = "cut"); 0: never
   bool unanswerable = false;  ///< question answering: some questions of the training had no answer
 
-  /// Ids of a raw text as the model reads them, lower-cased and with words apart first if so set: see source_input, and
-  /// for language modelling a prompt: after begin if lines are documents; in a stream as it is, or the end of a line if
-  /// it is empty.
+  /// Ids of a raw text as the model reads them, lower-cased and with words apart first if so set, cut_to kept: see
+  /// source_input, and for language modelling a prompt: after begin if lines are documents; in a stream as it is, or
+  /// the end of a line if it is empty.
   std::vector<std::int32_t> input(std::string_view text) const;
 };
 

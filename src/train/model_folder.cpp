@@ -6,6 +6,7 @@
 
 #include "formats/file.h"
 #include "train/checkpoint.h"
+#include "train/prepare.h"
 
 namespace heed {
 
@@ -110,6 +111,7 @@ ModelFolder load_model_description(const std::filesystem::path& path) {
   folder.text.documents = field<bool>(description, path, "documents");
   folder.text.lowercase = field<bool>(description, path, "lowercase");
   // Folders of earlier versions lack these.
+  folder.text.cut_to = folder.recipe.data.too_long == "cut" ? longest_sequence(folder.recipe) : 0;
   if (description.contains("words_apart")) folder.text.words_apart = field<bool>(description, path, "words_apart");
   if (description.contains("unanswerable")) folder.text.unanswerable = field<bool>(description, path, "unanswerable");
   if (description.contains("temperature")) folder.temperature = field<double>(description, path, "temperature");

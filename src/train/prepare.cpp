@@ -63,6 +63,7 @@ TextEncoder make_text_encoder(const Recipe& recipe, const PrepareProgress& progr
   text.task = task_named(recipe.task);
   text.documents = text.task == Task::language_modelling && recipe.data.documents == "lines";
   text.lowercase = recipe.data.lowercase;
+  text.cut_to = recipe.data.too_long == "cut" ? longest_sequence(recipe) : 0;
   text.words_apart = text.task == Task::classification && recipe.data.words == "apart";
   if (text.task == Task::classification) {
     ExampleReader reader = training_reader(recipe, text.task);

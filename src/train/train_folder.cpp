@@ -73,7 +73,8 @@ TrainingResult train_folder(const Recipe& recipe, const FolderTraining& how) {
   const std::unique_ptr<Model> model = make_model(recipe.model, sizes_of(data.text));
   check_memory(*model, recipe);
   model->initialise(RandomKey{recipe.training.seed});
-  if (!recipe.vocabulary.vectors.empty() && !how.resume) {
+  const bool goes_on = how.resume && std::filesystem::exists(folder / "checkpoint" / "last.safetensors");
+  if (!recipe.vocabulary.vectors.empty() && !goes_on) {
     const VectorStart vectors = start_from_vectors(*model, recipe, data.text);
     if (how.observer.note)
       how.observer.note(format("{} of {} words start from {}; {} % have no vector there", vectors.known, vectors.words,

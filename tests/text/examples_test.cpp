@@ -272,6 +272,8 @@ TEST_F(Examples, EncodesATextAtRunTimeAsInTraining) {
   encoder.task = Task::classification;
   encoder.lowercase = true;
   EXPECT_EQ(encoder.input("AB"), (Ids{1, 4, 5}));
+  encoder.cut_to = 2;
+  EXPECT_EQ(encoder.input("abc").size(), 2u);
 }
 
 }  // namespace
