@@ -106,11 +106,9 @@ TEST(Recipe, RefusesUnknownSections) {
             "[modell]: unknown section; did you mean [model]? (--set modell.width=3)");
   EXPECT_EQ(parse_error("data = 3"),
             "data: expected a section [data] with keys, found the number 3 (r.toml, line 1, column 8)");
-  EXPECT_EQ(parse_error("[model.encoder]\nwidth = 3"),
-            "model.encoder: unknown key; [model] has kind, width, heads, key_value_heads, head_width, layers, "
-            "decoder_layers, feed_forward, activation, gated, norm, norm_place, epsilon, bias, position, rotary_base, "
-            "relative_buckets, relative_distance, context, window, embedding_scale, embedding_norm, tied, dropout, "
-            "attention_dropout, embedding_dropout, activation_dropout, pooling, final_norm (r.toml, line 1, column 1)");
+  const std::string nested = parse_error("[model.encoder]\nwidth = 3");
+  EXPECT_TRUE(nested.starts_with("model.encoder: unknown key; [model] has kind, network, width, ")) << nested;
+  EXPECT_TRUE(nested.ends_with(" (r.toml, line 1, column 1)")) << nested;
 }
 
 TEST(Recipe, NamesTypeAndPlaceOfAWrongValue) {
@@ -169,7 +167,12 @@ TEST(Recipe, OverridesReplaceTheFileInTheirOrder) {
 /// A value that the key allows and that is not its default.
 struct Changed {
   static void apply(bool& value, const Allowed&) { value = !value; }
-  static void apply(std::int64_t& value, const Allowed&) { value += 3; }
+  static void apply(std::int64_t& value, const Allowed& allowed) {
+    if (std::isfinite(allowed.most))
+      value = static_cast<std::int64_t>(static_cast<double>(value) == allowed.most ? allowed.least : allowed.most);
+    else
+      value += 3;
+  }
   static void apply(std::uint64_t& value, const Allowed&) { value += 3; }
   static void apply(double& value, const Allowed& allowed) {
     value = std::isfinite(allowed.most) ? allowed.least + (allowed.most - allowed.least) / 3 : value + 1.0 / 3;
@@ -212,7 +215,8 @@ TEST(Recipe, DocumentsEveryKeyOnAPageOf120Columns) {
 }
 
 TEST(Recipe, DefaultsAreAllowed) {
-  for (const char* task : {"translation", "summarisation", "classification", "language-model", "question-answering"}) EXPECT_NO_THROW(check(good(task)));
+  for (const char* task : {"translation", "summarisation", "classification", "language-model", "question-answering"})
+    EXPECT_NO_THROW(check(good(task)));
 }
 
 TEST(RecipeFile, SaysThatItCannotBeRead) {
@@ -244,9 +248,10 @@ TEST(RecipePaths, AreRelativeToTheRecipe) {
 }
 
 TEST(RecipeCheck, NeedsATaskAnEndAndTrainingFiles) {
-  EXPECT_EQ(check_error("translation", [](Recipe& r) { r.task = ""; }),
-            "task: not given; write task = \"translation\", \"summarisation\", \"language-model\", \"classification\" or "
-            "\"question-answering\"");
+  EXPECT_EQ(
+      check_error("translation", [](Recipe& r) { r.task = ""; }),
+      "task: not given; write task = \"translation\", \"summarisation\", \"language-model\", \"classification\" or "
+      "\"question-answering\"");
   EXPECT_EQ(check_error("translation", [](Recipe& r) { r.data.train = {}; }),
             "data.train: not given; name at least one training file");
   EXPECT_EQ(check_error("translation", [](Recipe& r) { r.training.epochs = 0; }),
@@ -287,16 +292,18 @@ TEST(RecipeCheck, FitsFilesToTheTask) {
                           r.data.train_target = {"a", "b"};
                         }),
             "data.train has 1 files and data.train_target has 2; each source file needs its target file");
-  EXPECT_EQ(check_error("language-model", [](Recipe& r) { r.data.test_target = {"a"}; }),
-            "data.test_target is for tasks \"translation\", \"summarisation\" and \"classification\" (its labels), and the "
-            "task is \"language-model\"; leave it out");
+  EXPECT_EQ(
+      check_error("language-model", [](Recipe& r) { r.data.test_target = {"a"}; }),
+      "data.test_target is for tasks \"translation\", \"summarisation\" and \"classification\" (its labels), and the "
+      "task is \"language-model\"; leave it out");
   EXPECT_EQ(check_error("translation", [](Recipe& r) { r.data.format = "lines"; }),
             "data.format = \"lines\" has no target side; give data.train_target, or a tsv, csv or jsonl file");
   EXPECT_EQ(check_error("classification", [](Recipe& r) { r.data.format = "lines"; }),
             "data.format = \"lines\" has no labels; use label-lines, tsv, csv or jsonl, or give data.train_target");
-  EXPECT_EQ(check_error("classification", [](Recipe& r) { r.data.format = "squad"; }),
-            "data.format = \"squad\" does not go with task = \"classification\"; \"squad\" is for \"question-answering\", "
-            "which reads nothing else");
+  EXPECT_EQ(
+      check_error("classification", [](Recipe& r) { r.data.format = "squad"; }),
+      "data.format = \"squad\" does not go with task = \"classification\"; \"squad\" is for \"question-answering\", "
+      "which reads nothing else");
   EXPECT_EQ(check_error("language-model", [](Recipe& r) { r.data.format = "label-lines"; }),
             "data.format = \"label-lines\" is for task = \"classification\", and the task is \"language-model\"");
 }
