@@ -1,5 +1,5 @@
-// The simple Transformer of the literature (Vaswani et al. 2017), one configuration: runs it on two sentences of different
-// lengths, without padding, and prints the hidden states of each token.
+// The simple Transformer of the literature (Vaswani et al. 2017), one configuration: runs it on two sentences of
+// different lengths, without padding, and prints the hidden states of each token.
 #include <heed/model.h>
 
 #include <cstdio>

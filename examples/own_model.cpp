@@ -1,5 +1,6 @@
-// A model of one's own from heed's layers, trained by a loop of one's own: it learns to say the same sequence backwards.
-// The gradient of everything comes from the tape; the same operator() would generate, with a Session's states in the Pass.
+// A model of one's own from heed's layers, trained by a loop of one's own: it learns to say the same sequence
+// backwards. The gradient of everything comes from the tape; the same operator() would generate, with a Session's
+// states in the Pass.
 #include <heed/nn.h>
 #include <heed/optimizer.h>
 
@@ -12,8 +13,14 @@ struct Block {
   explicit Block(std::int64_t width)
       : norm1(heed::NormKind::rms, width, false, 1e-6f),
         norm2(heed::NormKind::rms, width, false, 1e-6f),
-        attention({.width = width, .heads = 4, .key_value_heads = 2, .head_width = static_cast<int>(width / 4), .bias = false,
-                   .spec = {}, .rotated = static_cast<int>(width / 4), .name = "block"}),
+        attention({.width = width,
+                   .heads = 4,
+                   .key_value_heads = 2,
+                   .head_width = static_cast<int>(width / 4),
+                   .bias = false,
+                   .spec = {},
+                   .rotated = static_cast<int>(width / 4),
+                   .name = "block"}),
         mlp(width, 4 * width, heed::ActivationKind::silu, true, false, 0.0f) {}
   heed::Var operator()(heed::Var x) const {
     x = x + attention(norm1(x));
@@ -28,7 +35,9 @@ struct Reverser {
   heed::Embedding embedding{64, 64, 0.1f};
   std::vector<Block> blocks{Block(64), Block(64)};
   heed::Linear output{64, 64, false};
-  static void visit(auto& self, auto&& f) { f("embedding", self.embedding), f("blocks", self.blocks), f("output", self.output); }
+  static void visit(auto& self, auto&& f) {
+    f("embedding", self.embedding), f("blocks", self.blocks), f("output", self.output);
+  }
 };
 
 int main() {
@@ -54,7 +63,8 @@ int main() {
     auto sequences = std::make_shared<heed::Sequences>();
     for (std::uint64_t i = 0; i < 32; ++i) {
       const std::int64_t length = 4 + heed::uniform_index(key, i, 9), begin = sequences->tokens();
-      for (std::int64_t t = 0; t < length; ++t) ids.push_back(static_cast<std::int32_t>(heed::uniform_index(key.fold(i), static_cast<std::uint64_t>(t), 64)));
+      for (std::int64_t t = 0; t < length; ++t)
+        ids.push_back(static_cast<std::int32_t>(heed::uniform_index(key.fold(i), static_cast<std::uint64_t>(t), 64)));
       for (std::int64_t t = length; t-- > 0;) targets.push_back(ids[static_cast<std::size_t>(begin + t)]);
       sequences->offsets.push_back(begin + length);
     }

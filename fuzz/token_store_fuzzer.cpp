@@ -18,7 +18,9 @@ void check(const std::filesystem::path& path) {
         const Example example = store.example(i);
         must(example.label == store.label(i));
         const std::size_t tokens = example.source.size() + example.target.size();
-        must(store.length(i) == static_cast<std::int64_t>(tokens) + (store.task() == Task::classification || store.task() == Task::language_modelling ? 1 : 2));
+        must(store.length(i) ==
+             static_cast<std::int64_t>(tokens) +
+                 (store.task() == Task::classification || store.task() == Task::language_modelling ? 1 : 2));
       }
     must(static_cast<std::int64_t>(store.range(0, store.tokens()).size()) == store.tokens());
   } catch (const Error& error) {

@@ -1,9 +1,9 @@
 #pragma once
+#include <heed/detail/field.h>
+
 #include <cstdint>
 #include <string>
 #include <vector>
-
-#include <heed/detail/field.h>
 
 namespace heed {
 
@@ -59,7 +59,8 @@ struct DataConfig {
     f("max_line_bytes", self.max_line_bytes, "a longer line is an error", at_least(1));
     f("lowercase", self.lowercase, "lower-case the text (ASCII and Latin letters) before the vocabulary sees it");
     f("words", self.words,
-      "classification: as-is, or apart (punctuation, symbols and Chinese characters are words of their own, as always in "
+      "classification: as-is, or apart (punctuation, symbols and Chinese characters are words of their own, as always "
+      "in "
       "question answering)",
       one_of({"as-is", "apart"}));
     f("documents", self.documents,
@@ -74,7 +75,8 @@ struct DataConfig {
       "question answering: an answer that is not at its offset: refuse, or drop (a question without other answers too)",
       one_of({"refuse", "drop"}));
     f("stride", self.stride,
-      "question answering: a passage longer than the model's context is read in windows that start so many tokens apart",
+      "question answering: a passage longer than the model's context is read in windows that start so many tokens "
+      "apart",
       at_least(1));
   }
 };
@@ -112,7 +114,8 @@ struct VocabularyConfig {
       one_of({"nmt_nfkc", "nfkc", "nmt_nfkc_cf", "nfkc_cf", "identity"}));
     f("from", self.from, "take the vocabulary of this model folder instead of making one");
     f("vectors", self.vectors,
-      "embeddings of the input start from this file of word vectors: word2vec (text, binary), GloVe, fastText (text, .bin); "
+      "embeddings of the input start from this file of word vectors: word2vec (text, binary), GloVe, fastText (text, "
+      ".bin); "
       "as wide as the model's embeddings");
     f("freeze_vectors", self.freeze_vectors, "embeddings that start from vectors are not trained");
   }

@@ -15,7 +15,8 @@ std::int64_t size_of(DType dtype);
 /// "float32", "bfloat16", …
 std::string_view name_of(DType dtype);
 
-/// The upper half of a float32 (Google brain format): 8 bits of exponent, 7 of fraction. Storage only: arithmetic is float32.
+/// The upper half of a float32 (Google brain format): 8 bits of exponent, 7 of fraction. Storage only: arithmetic is
+/// float32.
 struct bfloat16 {
   std::uint16_t bits = 0;
   bfloat16() = default;

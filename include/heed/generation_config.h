@@ -1,9 +1,9 @@
 #pragma once
+#include <heed/detail/field.h>
+
 #include <cstdint>
 #include <string>
 #include <vector>
-
-#include <heed/detail/field.h>
 
 namespace heed {
 
@@ -43,7 +43,8 @@ struct GenerationConfig {
     f("stop", self.stop, "strings at which an answer ends (they are cut off)");
     f("longest_answer", self.longest_answer, "question answering: longest answer in tokens", at_least(1));
     f("no_answer_threshold", self.no_answer_threshold,
-      "question answering: no answer is given where that is preferred to the best one by more than this (in nats), if some "
+      "question answering: no answer is given where that is preferred to the best one by more than this (in nats), if "
+      "some "
       "questions of the training had none");
     f("seed", self.seed, "of sampling");
     f("batch_tokens", self.batch_tokens, "whole files are answered in batches of about so many tokens", at_least(1));

@@ -1,11 +1,10 @@
 #pragma once
+#include <heed/model_config.h>
 #include <heed/nn.h>
 
 #include <memory>
 #include <string>
 #include <vector>
-
-#include <heed/model_config.h>
 
 namespace heed {
 
@@ -36,14 +35,15 @@ class Model {
 
   /// Hidden states of the input, one row a token. Encoders and encoder–decoders.
   virtual Var encode(Pass& pass, const TokenRows& source) const = 0;
-  /// Hidden states of the output so far, from which `output_weight` makes the next token's logits. `memory`: the encoded
-  /// source, or empty (a language model; or what `remember` has left in the states).
+  /// Hidden states of the output so far, from which `output_weight` makes the next token's logits. `memory`: the
+  /// encoded source, or empty (a language model; or what `remember` has left in the states).
   virtual Var decode(Pass& pass, const TokenRows& target, const Var& memory) const = 0;
   /// Puts what later passes need of the encoded source into the pass's states.
   virtual void remember(const Var& memory) const = 0;
-  /// Hidden states of passages in the light of their questions, one row a token of `passage`, from which `output_weight`
-  /// makes the scores of an answer's first and last token: [tokens, 2]. Each question goes with the passage of the same
-  /// number. Unless a network has its own way of comparing the two, each pair is encoded as one sequence.
+  /// Hidden states of passages in the light of their questions, one row a token of `passage`, from which
+  /// `output_weight` makes the scores of an answer's first and last token: [tokens, 2]. Each question goes with the
+  /// passage of the same number. Unless a network has its own way of comparing the two, each pair is encoded as one
+  /// sequence.
   virtual Var encode_pair(Pass& pass, const TokenRows& question, const TokenRows& passage) const;
   /// One row a sequence from encoded rows, from which `output_weight` makes the classes' logits.
   virtual Var summarise(const Var& hidden) const = 0;

@@ -1,13 +1,13 @@
 #pragma once
+#include <heed/detail/field.h>
+
 #include <cstdint>
 #include <string>
 
-#include <heed/detail/field.h>
-
 namespace heed {
 
-/// The recipe's [model]: a Transformer of any of the usual layouts (a family, BERT, GPT-2, Llama, Marian, T5, …, is such a
-/// configuration), or a recurrent network.
+/// The recipe's [model]: a Transformer of any of the usual layouts (a family, BERT, GPT-2, Llama, Marian, T5, …, is
+/// such a configuration), or a recurrent network.
 struct ModelConfig {
   std::string kind = "decoder";
   std::string network = "transformer";
@@ -64,7 +64,8 @@ struct ModelConfig {
     f("activation", self.activation, "relu, gelu, gelu_tanh or silu", one_of({"relu", "gelu", "gelu_tanh", "silu"}));
     f("gated", self.gated, "gated feed-forward network: act(gate(x)) * up(x) (GEGLU, SwiGLU)");
     f("norm", self.norm, "layer (LayerNorm) or rms (RMSNorm)", one_of({"layer", "rms"}));
-    f("norm_place", self.norm_place, "pre (before each sublayer), post (after each residual sum) or post-final (and after the last layer)",
+    f("norm_place", self.norm_place,
+      "pre (before each sublayer), post (after each residual sum) or post-final (and after the last layer)",
       one_of({"pre", "post", "post-final"}));
     f("epsilon", self.epsilon, "added to the norms' variance", above(0));
     f("bias", self.bias, "biases in linear layers and layer norms");

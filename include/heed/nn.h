@@ -99,7 +99,9 @@ struct CrossAttention {
   Var operator()(const Var& x, const Var& memory, const Var& residual = {}) const;
   /// Projects the memory of each sequence once, into its State's slot.
   void remember(const Var& memory) const;
-  static void visit(auto& self, auto&& f) { f("query", self.query), f("key_value", self.key_value), f("out", self.out); }
+  static void visit(auto& self, auto&& f) {
+    f("query", self.query), f("key_value", self.key_value), f("out", self.out);
+  }
 };
 
 /// What a recurrent layer is made of.
@@ -114,14 +116,14 @@ struct RecurrentShape {
 
 /// A recurrent layer: one product of all tokens' inputs, then step by step that of the states.
 struct Recurrent {
-  Linear input;  ///< W: [directions·gates·hidden, in], and its bias
+  Linear input;         ///< W: [directions·gates·hidden, in], and its bias
   Weight weight, bias;  ///< U: [directions·gates·hidden, hidden]; its products' bias, or nothing
   RecurrentShape shape;
   Recurrent() = default;
   /// Matrices start uniform in ±1/sqrt(hidden), biases at 0, but an LSTM's forget gates at 1 (Jozefowicz et al. 2015).
   explicit Recurrent(const RecurrentShape& shape);
-  /// `state`: where each sequence starts, as the result's; empty: what the pass's states hold for its slot, else zeros. With
-  /// a slot, the pass's states are told where each sequence ends, which carries no gradient.
+  /// `state`: where each sequence starts, as the result's; empty: what the pass's states hold for its slot, else zeros.
+  /// With a slot, the pass's states are told where each sequence ends, which carries no gradient.
   RecurrentResult operator()(const Var& x, const Var& state = {}) const;
   std::int64_t width() const { return weight.shape()[1] * (shape.direction == Direction::both ? 2 : 1); }
   static void visit(auto& self, auto&& f) { f("input", self.input), f("weight", self.weight), f("bias", self.bias); }
@@ -133,9 +135,10 @@ struct RecurrentStack {
   bool residual = false;  ///< a layer as wide as its input adds it (Wu et al. 2016, arXiv:1609.08144, section 3.1)
   float dropout = 0.0f;   ///< rate between layers
   RecurrentStack() = default;
-  /// `first`: the lowest layer's shape. The lowest `both_ways` layers go in both directions, the others in that of `first`;
-  /// slots count on from the first's.
-  RecurrentStack(const RecurrentShape& first, std::int64_t layer_count, std::int64_t both_ways, bool residual, float dropout);
+  /// `first`: the lowest layer's shape. The lowest `both_ways` layers go in both directions, the others in that of
+  /// `first`; slots count on from the first's.
+  RecurrentStack(const RecurrentShape& first, std::int64_t layer_count, std::int64_t both_ways, bool residual,
+                 float dropout);
   struct Result {
     Var output;               ///< of the highest layer: [tokens, width()]
     std::vector<Var> states;  ///< final ones, of each layer from the lowest

@@ -3,18 +3,20 @@
 
 namespace heed {
 
-// Operators on packed rows: x is [tokens, width]. What feeds a product may be bfloat16 (Pass::product_dtype), all else is
-// float32; gradients are float32 always. Each throws Error, naming the operator and both shapes, when shapes do not fit.
+// Operators on packed rows: x is [tokens, width]. What feeds a product may be bfloat16 (Pass::product_dtype), all else
+// is float32; gradients are float32 always. Each throws Error, naming the operator and both shapes, when shapes do not
+// fit.
 
-/// y = x·Wᵀ + bias. x: [tokens, in]; weight: [out, in]; bias: [out] or an empty Var. Result: [tokens, out] of type `result`
-/// (float32; bfloat16 where only products and activations read it).
+/// y = x·Wᵀ + bias. x: [tokens, in]; weight: [out, in]; bias: [out] or an empty Var. Result: [tokens, out] of type
+/// `result` (float32; bfloat16 where only products and activations read it).
 Var linear(const Var& x, const Var& weight, const Var& bias, DType result = DType::float32);
 /// y = x·Wᵀ + bias + residual: the sum costs no pass of its own.
 Var linear_add(const Var& x, const Var& weight, const Var& bias, const Var& residual);
 
-/// Rows table[ids[i]] · scale. ids: one for each token of `sequences`; table: [entries, width]. Throws Error naming an id
-/// outside the table.
-Var embedding(Pass& pass, std::span<const std::int32_t> ids, SequencesPointer sequences, const Var& table, float scale = 1.0f);
+/// Rows table[ids[i]] · scale. ids: one for each token of `sequences`; table: [entries, width]. Throws Error naming an
+/// id outside the table.
+Var embedding(Pass& pass, std::span<const std::int32_t> ids, SequencesPointer sequences, const Var& table,
+              float scale = 1.0f);
 /// x + table[position]: learned positions; table: [context, width]. Throws Error when a position is past the table.
 Var add_learned_positions(const Var& x, const Var& table);
 /// x + the sinusoidal encoding of each token's position (Vaswani et al. 2017, section 3.5): sine in even, cosine in odd
@@ -38,8 +40,8 @@ Var gated(const Var& x, ActivationKind kind);
 /// x + y, float32.
 Var add(const Var& x, const Var& y);
 inline Var operator+(const Var& x, const Var& y) { return add(x, y); }
-/// In training, each element is 0 with probability `rate`, else divided by 1 − rate (Srivastava et al. 2014); outside it is
-/// x. Draws depend on the pass's key, the call and the element alone.
+/// In training, each element is 0 with probability `rate`, else divided by 1 − rate (Srivastava et al. 2014); outside
+/// it is x. Draws depend on the pass's key, the call and the element alone.
 Var dropout(const Var& x, float rate);
 /// residual + dropout(x, rate), float32.
 Var add_dropout(const Var& residual, const Var& x, float rate);
@@ -54,11 +56,11 @@ enum class Pooling : unsigned char {
 };
 Var pool(const Var& x, Pooling kind);
 
-/// What a recurrent network computes in a step from x (products of the input, with biases), the state before the step and
-/// U. σ is the logistic function, ∘ the elementwise product.
+/// What a recurrent network computes in a step from x (products of the input, with biases), the state before the step
+/// and U. σ is the logistic function, ∘ the elementwise product.
 enum class RecurrentCell : unsigned char {
-  lstm,             ///< i, f, g, o = σ, σ, tanh, σ of (x + U·h); c ← f∘c + i∘g; h ← o∘tanh(c) (Gers et al. 2000)
-  gru,              ///< r, z = σ(x + U·h); n = tanh(x + U·(r∘h)); h ← (1 − z)∘n + z∘h (Cho et al. 2014, arXiv:1406.1078)
+  lstm,  ///< i, f, g, o = σ, σ, tanh, σ of (x + U·h); c ← f∘c + i∘g; h ← o∘tanh(c) (Gers et al. 2000)
+  gru,  ///< r, z = σ(x + U·h); n = tanh(x + U·(r∘h)); h ← (1 − z)∘n + z∘h (Cho et al. 2014, arXiv:1406.1078)
   gru_reset_after,  ///< the same with n = tanh(x + r∘(U·h)): one product a step
   tanh,             ///< h ← tanh(x + U·h) (Elman 1990)
   relu,             ///< h ← max(0, x + U·h)
@@ -76,11 +78,11 @@ struct RecurrentResult {
   Var output;  ///< h after each token: [tokens, directions·hidden]
   Var state;   ///< after each sequence's last step, of each direction [h | c]: [sequences, directions·state width]
 };
-/// A recurrent network over packed sequences of any lengths. gates: x of all tokens, [tokens, directions·gates·hidden] in
-/// the order of the cell's gates above, made by one `linear` and fresh: the memory is used. weight: U, [directions·gates·
-/// hidden, hidden]. bias: of U's products, [directions·gates·hidden], or empty. state: where each sequence starts, as the
-/// result's, or empty: zeros. A call may go through whole sequences or take one step of each; states and their gradients
-/// go from call to call.
+/// A recurrent network over packed sequences of any lengths. gates: x of all tokens, [tokens, directions·gates·hidden]
+/// in the order of the cell's gates above, made by one `linear` and fresh: the memory is used. weight: U,
+/// [directions·gates· hidden, hidden]. bias: of U's products, [directions·gates·hidden], or empty. state: where each
+/// sequence starts, as the result's, or empty: zeros. A call may go through whole sequences or take one step of each;
+/// states and their gradients go from call to call.
 RecurrentResult recurrent(const Var& gates, const Var& weight, const Var& bias, const Var& state, RecurrentCell cell,
                           Direction direction = Direction::forward);
 
@@ -102,34 +104,36 @@ struct AttentionOptions {
   std::string name;  ///< for a probe
 };
 
-/// Self-attention over packed rows x = [query | key | value] of widths heads·h, key_value_heads·h and key_value_heads·h.
-/// Result: [tokens, heads·h]. Turns queries and keys in place when `rotated` is set: x must be fresh.
+/// Self-attention over packed rows x = [query | key | value] of widths heads·h, key_value_heads·h and
+/// key_value_heads·h. Result: [tokens, heads·h]. Turns queries and keys in place when `rotated` is set: x must be
+/// fresh.
 Var self_attention(const Var& x, const AttentionOptions& options);
-/// Each sequence of query: [tokens, heads·h] looks at the sequence of the same number in key_value = [key | value]. With
-/// `caches` given and an empty key_value, it looks at those instead.
+/// Each sequence of query: [tokens, heads·h] looks at the sequence of the same number in key_value = [key | value].
+/// With `caches` given and an empty key_value, it looks at those instead.
 Var cross_attention(const Var& query, const Var& key_value, const AttentionOptions& options);
-/// The same of one head, with keys of query's width and values of any: what pools tokens by attention. `direction`: additive
-/// scores' vector, [1, query's width], or empty. Result: [query's tokens, value's width].
+/// The same of one head, with keys of query's width and values of any: what pools tokens by attention. `direction`:
+/// additive scores' vector, [1, query's width], or empty. Result: [query's tokens, value's width].
 Var attend_to(const Var& query, const Var& key, const Var& value, const Var& direction, const AttentionSpec& spec,
               const std::string& name);
-/// T5's table of distances from its buckets: [heads, 2·reach + 1] from [heads, buckets]. Raffel et al. 2020, section 2.1.
-/// Half of the buckets serve each direction when `bidirectional`, else only keys behind the query are told apart.
+/// T5's table of distances from its buckets: [heads, 2·reach + 1] from [heads, buckets]. Raffel et al. 2020,
+/// section 2.1. Half of the buckets serve each direction when `bidirectional`, else only keys behind the query are told
+/// apart.
 Var relative_from_buckets(const Var& table, std::int64_t reach, bool bidirectional, std::int64_t largest_distance);
 /// ALiBi's slopes for `heads`: a geometric sequence (Press et al. 2022, section 3; arXiv:2108.12409).
 Tensor alibi_slopes(int heads);
 
-/// Softmax cross-entropy of the classes logits = hidden·weightᵀ + bias against targets, with label smoothing; a target of −1
-/// is not counted. The logits are made a chunk of rows at a time and become their own gradient in place, so they are
-/// never held whole or twice; for this the weight's gradient is added during the forward.
-/// row_weights: for each row what its loss and gradient are multiplied by (the likelihood and the counts are not), or
-/// empty.
+/// Softmax cross-entropy of the classes logits = hidden·weightᵀ + bias against targets, with label smoothing; a target
+/// of −1 is not counted. The logits are made a chunk of rows at a time and become their own gradient in place, so they
+/// are never held whole or twice; for this the weight's gradient is added during the forward. row_weights: for each row
+/// what its loss and gradient are multiplied by (the likelihood and the counts are not), or empty.
 Loss cross_entropy(const Var& hidden, const Var& weight, const Var& bias, std::span<const std::int32_t> targets,
                    float label_smoothing = 0.0f, std::span<const float> row_weights = {});
 
-/// Rows of x, ascending, as a value of their own: y[i] = x[rows[i]], in x's type. `sequences`: how they divide, or null.
+/// Rows of x, ascending, as a value of their own: y[i] = x[rows[i]], in x's type. `sequences`: how they divide, or
+/// null.
 Var take_rows(const Var& x, std::span<const std::int64_t> rows, SequencesPointer sequences);
-/// Softmax cross-entropy of positions: each column of scores: [tokens, columns] is, within each sequence, a distribution
-/// over its tokens. targets: for each column one position a sequence, from 0; −1 is not counted.
+/// Softmax cross-entropy of positions: each column of scores: [tokens, columns] is, within each sequence, a
+/// distribution over its tokens. targets: for each column one position a sequence, from 0; −1 is not counted.
 Loss position_cross_entropy(const Var& scores, const std::vector<std::span<const std::int32_t>>& targets);
 
 }  // namespace heed

@@ -11,8 +11,8 @@ namespace heed {
 class SafetensorsReader;  // of a checkpoint
 using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
 
-/// Turns gradients into new weights: AdamW, Adam or SGD. Owns the moments, laid out like the gradients' buffer. Weights of
-/// two or more dimensions decay, biases and norms do not.
+/// Turns gradients into new weights: AdamW, Adam or SGD. Owns the moments, laid out like the gradients' buffer. Weights
+/// of two or more dimensions decay, biases and norms do not.
 class Optimizer {
  public:
   Optimizer(const TrainingConfig& config, std::vector<std::pair<std::string, Weight>> trained);

@@ -20,8 +20,8 @@ class Var;
 /// How packed rows divide into sequences. Inside a model an activation is [tokens, width]: the tokens of all sequences,
 /// one after another, no padding.
 struct Sequences {
-  std::vector<std::int64_t> offsets{0};    ///< sequence i is rows [offsets[i], offsets[i + 1])
-  std::vector<std::int64_t> positions;     ///< position of each sequence's first token; empty: all 0
+  std::vector<std::int64_t> offsets{0};  ///< sequence i is rows [offsets[i], offsets[i + 1])
+  std::vector<std::int64_t> positions;   ///< position of each sequence's first token; empty: all 0
 
   std::int64_t count() const { return static_cast<std::int64_t>(offsets.size()) - 1; }
   std::int64_t tokens() const { return offsets.back(); }
@@ -31,8 +31,8 @@ struct Sequences {
 };
 using SequencesPointer = std::shared_ptr<const Sequences>;
 
-/// What one sequence remembers between passes: one slot for each use of a layer that remembers. Copying forks it (a beam,
-/// a snapshot); its length moves only when the session commits, so a pass that fails leaves nothing behind.
+/// What one sequence remembers between passes: one slot for each use of a layer that remembers. Copying forks it (a
+/// beam, a snapshot); its length moves only when the session commits, so a pass that fails leaves nothing behind.
 struct State {
   struct Slot {
     KeyValueCache cache;  ///< attention
@@ -126,8 +126,8 @@ class Var {
   const SequencesPointer& sequences_pointer() const { return sequences_; }
   /// The same value with its rows divided otherwise.
   Var with(SequencesPointer sequences) const;
-  /// The same place on the tape without the elements: what a backward that needs no values should capture, so that their
-  /// memory is free for others.
+  /// The same place on the tape without the elements: what a backward that needs no values should capture, so that
+  /// their memory is free for others.
   Var place() const;
   /// A copy in memory of its own, which outlives the pass.
   Tensor keep() const { return value_.clone(); }
@@ -146,11 +146,11 @@ class Var {
 
 /// A number that training makes smaller: a sum over `count` predictions, computed where the backward can start from it.
 struct Loss {
-  Var sum;                                   ///< [1]; with label smoothing, over counted positions
-  double total = 0.0;                        ///< the value of `sum`, in float64
-  double negative_log_likelihood = 0.0;      ///< the same sum without smoothing: perplexity is exp of it over count
+  Var sum;                               ///< [1]; with label smoothing, over counted positions
+  double total = 0.0;                    ///< the value of `sum`, in float64
+  double negative_log_likelihood = 0.0;  ///< the same sum without smoothing: perplexity is exp of it over count
   std::int64_t count = 0;
-  std::int64_t correct = 0;                  ///< predictions whose likeliest class is the target
+  std::int64_t correct = 0;  ///< predictions whose likeliest class is the target
 };
 
 /// What products of a pass are rounded to before they are multiplied. Everything else is float32.
@@ -159,13 +159,14 @@ enum class Precision : unsigned char { float32, bfloat16 };
 Precision best_precision();
 
 struct PassOptions {
-  bool training = false;                      ///< drop-out is drawn and a tape is kept
+  bool training = false;  ///< drop-out is drawn and a tape is kept
   Precision precision = Precision::float32;
-  RandomKey key;                              ///< of all that is random in this pass: fold in the step
-  WeightGradients* gradients = nullptr;       ///< which weights get gradients; null: none, and no tape is kept for them
-  std::vector<State*> states;                 ///< one for each sequence, or none
+  RandomKey key;                         ///< of all that is random in this pass: fold in the step
+  WeightGradients* gradients = nullptr;  ///< which weights get gradients; null: none, and no tape is kept for them
+  std::vector<State*> states;            ///< one for each sequence, or none
   Probe* probe = nullptr;
-  /// Called with every operator's result and the weight that was used last before it: for finding where a value went wrong.
+  /// Called with every operator's result and the weight that was used last before it: for finding where a value went
+  /// wrong.
   std::function<void(const Tensor& result, const Weight::Record* last_weight)> watch;
 };
 

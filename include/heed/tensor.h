@@ -19,7 +19,9 @@ class Shape {
   Shape(std::initializer_list<std::int64_t> extents);
   int rank() const { return rank_; }
   /// The extent at `index`; a negative index counts from the end.
-  std::int64_t operator[](int index) const { return extents_[static_cast<std::size_t>(index < 0 ? index + rank_ : index)]; }
+  std::int64_t operator[](int index) const {
+    return extents_[static_cast<std::size_t>(index < 0 ? index + rank_ : index)];
+  }
   void append(std::int64_t extent);
   std::int64_t elements() const;
   /// Elements of all dimensions but the last.
@@ -45,8 +47,8 @@ struct Storage {
   bool read_only = false;  ///< a mapped file: writing through a tensor would be a fault
 };
 
-/// Borrowed elements: rows of `width` dense elements, `row_stride` elements apart. Kernels take views, check nothing and
-/// allocate nothing.
+/// Borrowed elements: rows of `width` dense elements, `row_stride` elements apart. Kernels take views, check nothing
+/// and allocate nothing.
 struct View {
   void* data = nullptr;
   DType dtype = DType::float32;
@@ -54,7 +56,9 @@ struct View {
   std::int64_t width = 0;
   std::int64_t row_stride = 0;
   template <class T>
-  T* as() const { return static_cast<T*>(data); }
+  T* as() const {
+    return static_cast<T*>(data);
+  }
   float* floats() const { return static_cast<float*>(data); }
 };
 
@@ -68,7 +72,10 @@ class Tensor {
   Tensor(Storage* storage, void* data, Shape shape, DType dtype);
   Tensor(const Tensor& other) noexcept;
   Tensor(Tensor&& other) noexcept { swap(other); }
-  Tensor& operator=(Tensor other) noexcept { swap(other); return *this; }
+  Tensor& operator=(Tensor other) noexcept {
+    swap(other);
+    return *this;
+  }
   ~Tensor() { drop(); }
 
   /// Memory that the caller keeps alive for as long as the tensor.

@@ -10,9 +10,9 @@ int available_processors();
 
 /// Worker threads that share out numbered pieces of work. The caller works too, so a pool of one has no threads.
 ///
-/// Work must be cut by shape alone, never by `threads()`, wherever the cut changes a sum: results are then the same bits
-/// for any number of threads. The first exception of any piece stops the rest and is rethrown to the caller. A call from
-/// within a piece, or while another thread uses the pool, runs on the calling thread alone.
+/// Work must be cut by shape alone, never by `threads()`, wherever the cut changes a sum: results are then the same
+/// bits for any number of threads. The first exception of any piece stops the rest and is rethrown to the caller. A
+/// call from within a piece, or while another thread uses the pool, runs on the calling thread alone.
 class ThreadPool {
  public:
   /// 0 means available_processors().
@@ -32,7 +32,8 @@ class ThreadPool {
       return;
     }
     using Function = std::remove_reference_t<F>;
-    run(count, [](void* function, std::int64_t i) { (*static_cast<Function*>(function))(i); },
+    run(
+        count, [](void* function, std::int64_t i) { (*static_cast<Function*>(function))(i); },
         const_cast<void*>(static_cast<const void*>(&f)));
   }
 

@@ -1,9 +1,9 @@
 #pragma once
+#include <heed/detail/field.h>
+
 #include <cstdint>
 #include <string>
 #include <vector>
-
-#include <heed/detail/field.h>
 
 namespace heed {
 
@@ -55,7 +55,8 @@ struct TrainingConfig {
     f("label_smoothing", self.label_smoothing, "share of the target's probability spread over the vocabulary",
       at_least_below(0, 1));
     f("class_weights", self.class_weights,
-      "classification, for skewed data: \"balanced\" (each class counts alike in the loss), or a list of \"label=weight\" "
+      "classification, for skewed data: \"balanced\" (each class counts alike in the loss), or a list of "
+      "\"label=weight\" "
       "(others 1); scaled so that the mean over the examples is 1");
     f("steps", self.steps, "stop after this many steps; 0: no limit (one of steps, epochs, minutes must be given)",
       at_least(0));
@@ -69,7 +70,9 @@ struct TrainingConfig {
     f("validate_examples", self.validate_examples, "first so many validation examples during training; 0: all",
       at_least(0));
     f("patience", self.patience, "stop after so many validations without a better one; 0: never", at_least(0));
-    f("best_by", self.best_by, "what the best checkpoint is chosen by: loss, accuracy, macro_f1, bleu (greedy), rouge_l (summarisation, greedy) or "
+    f("best_by", self.best_by,
+      "what the best checkpoint is chosen by: loss, accuracy, macro_f1, bleu (greedy), rouge_l (summarisation, greedy) "
+      "or "
       "f1 (question answering)",
       one_of({"loss", "accuracy", "macro_f1", "bleu", "rouge_l", "f1"}));
     f("checkpoint_every", self.checkpoint_every, "steps between checkpoints; 0: see checkpoint_minutes", at_least(0));

@@ -3,8 +3,8 @@
 
 namespace heed {
 
-/// One layer: self-attention, then attention to a memory (in a decoder that has one), then a feed-forward network, each with
-/// a residual sum and a norm before (pre) or after (post) it. Vaswani et al. 2017; pre-norm: Xiong et al. 2020.
+/// One layer: self-attention, then attention to a memory (in a decoder that has one), then a feed-forward network, each
+/// with a residual sum and a norm before (pre) or after (post) it. Vaswani et al. 2017; pre-norm: Xiong et al. 2020.
 struct TransformerLayer {
   Norm norm1, norm2, norm3;
   SelfAttention attention;
@@ -30,15 +30,15 @@ struct TransformerLayer {
 /// Layers over embedded tokens: an encoder, a decoder, or one side of both.
 struct TransformerStack {
   Embedding embedding;
-  Weight positions;          ///< learned positions, or nothing
-  Weight relative_buckets;   ///< T5's [heads, buckets], shared by the layers, or nothing
+  Weight positions;         ///< learned positions, or nothing
+  Weight relative_buckets;  ///< T5's [heads, buckets], shared by the layers, or nothing
   std::optional<Norm> embedding_norm, final_norm;
   std::vector<TransformerLayer> layers;
   ModelConfig config;
   bool causal_mask = false;
 
-  TransformerStack(const ModelConfig& config, std::int64_t entries, std::int64_t layer_count, bool causal_mask, bool with_cross,
-                   int first_slot, const std::string& name);
+  TransformerStack(const ModelConfig& config, std::int64_t entries, std::int64_t layer_count, bool causal_mask,
+                   bool with_cross, int first_slot, const std::string& name);
   Var operator()(Pass& pass, const TokenRows& tokens, const Var* memory) const;
   static void visit(auto& self, auto&& f) {
     f("embedding", self.embedding), f("positions", self.positions), f("relative_buckets", self.relative_buckets);
@@ -64,7 +64,7 @@ class Transformer : public Model {
   ModelConfig config_;
   int slots_ = 0;
   std::optional<TransformerStack> encoder_, decoder_;
-  Weight pooling_query_;     ///< pooling = "attention": the learned query [1, width]
+  Weight pooling_query_;  ///< pooling = "attention": the learned query [1, width]
   std::optional<Linear> pooling_key_value_;
   Linear output_;
 };

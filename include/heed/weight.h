@@ -32,7 +32,8 @@ class Weight {
   };
 
   Weight() = default;
-  explicit Weight(Shape shape, Initial initial = {}) : record_(std::make_shared<Record>(Record{shape, initial, {}, 0, false})) {}
+  explicit Weight(Shape shape, Initial initial = {})
+      : record_(std::make_shared<Record>(Record{shape, initial, {}, 0, false})) {}
 
   explicit operator bool() const { return record_ != nullptr; }
   const Shape& shape() const { return record_->shape; }
@@ -49,7 +50,8 @@ class Weight {
   void initialise(RandomKey key);
   /// Takes over values of the declared shape. Throws Error when the shape differs.
   void set(Tensor value);
-  /// Values as float32 memory that may be written (a mapped or half-precision value is copied first); the version rises.
+  /// Values as float32 memory that may be written (a mapped or half-precision value is copied first); the version
+  /// rises.
   Tensor& change();
   void freeze(bool frozen) { record_->frozen = frozen; }
 
@@ -66,10 +68,16 @@ template <class Part, class Visitor>
 void visit_part(const std::string& name, Part& part, Visitor& visitor) {
   if constexpr (std::is_same_v<std::remove_const_t<Part>, Weight>) {
     if (part) visitor(name, part);
-  } else if constexpr (requires { part.begin(); part.end(); }) {
+  } else if constexpr (requires {
+                         part.begin();
+                         part.end();
+                       }) {
     int index = 0;
     for (auto& element : part) visit_part(name + "." + std::to_string(index++), element, visitor);
-  } else if constexpr (requires { part.has_value(); *part; }) {
+  } else if constexpr (requires {
+                         part.has_value();
+                         *part;
+                       }) {
     if (part.has_value()) visit_part(name, *part, visitor);
   } else {
     std::remove_const_t<Part>::visit(part, [&](const std::string& inner, auto& piece) {
@@ -80,8 +88,8 @@ void visit_part(const std::string& name, Part& part, Visitor& visitor) {
 
 }  // namespace detail
 
-/// Calls visitor(name, weight) for every weight of a module, in the order of its `visit`: names are joined with dots. A tied
-/// weight is met once for each name it has.
+/// Calls visitor(name, weight) for every weight of a module, in the order of its `visit`: names are joined with dots. A
+/// tied weight is met once for each name it has.
 template <class Module, class Visitor>
 void visit_weights(Module& module, Visitor&& visitor) {
   detail::visit_part(std::string(), module, visitor);

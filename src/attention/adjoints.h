@@ -15,8 +15,8 @@ struct Adjoints {
   std::vector<OfParameter> of_parameters;
 };
 
-/// Reverse accumulation over the rule's terms (Linnainmaa 1976). Conditions, floors and indices have derivative 0, and so
-/// has abs at 0; min(a, b) is b where they are equal, and so is max.
+/// Reverse accumulation over the rule's terms (Linnainmaa 1976). Conditions, floors and indices have derivative 0, and
+/// so has abs at 0; min(a, b) is b where they are equal, and so is max.
 Adjoints adjoints_of(const detail::FormulaPointer& rule);
 
 }  // namespace heed::attention

@@ -3,7 +3,8 @@
 namespace heed {
 
 const Tensor& Weight::value() const {
-  if (!has_value()) throw Error("a weight of shape {} is used before it has values: initialise or load it first", shape());
+  if (!has_value())
+    throw Error("a weight of shape {} is used before it has values: initialise or load it first", shape());
   return record_->value;
 }
 
@@ -13,8 +14,11 @@ void Weight::initialise(RandomKey key) {
   const auto count = static_cast<std::uint64_t>(value.elements());
   const Initial& initial = record_->initial;
   switch (initial.kind) {
-    case Initial::Kind::zeros: break;
-    case Initial::Kind::ones: value.fill(1.0f); break;
+    case Initial::Kind::zeros:
+      break;
+    case Initial::Kind::ones:
+      value.fill(1.0f);
+      break;
     case Initial::Kind::normal:
       for (std::uint64_t i = 0; i < count; ++i) to[i] = initial.spread * normal(key, i);
       break;
@@ -29,7 +33,8 @@ void Weight::initialise(RandomKey key) {
 }
 
 void Weight::set(Tensor value) {
-  if (value.shape() != shape()) throw Error("a weight of shape {} cannot take values of shape {}", shape(), value.shape());
+  if (value.shape() != shape())
+    throw Error("a weight of shape {} cannot take values of shape {}", shape(), value.shape());
   record_->value = std::move(value);
   ++record_->version;
 }

@@ -76,9 +76,10 @@ ModelConfig lstm(const char* kind, std::int64_t embedding_width) {
 }
 
 /// Drawn once from 5 to 59 tokens: the same as other programs are measured with.
-const std::vector<std::int64_t> classifier_lengths = {
-    59, 34, 28, 30, 13, 19, 42, 38, 22, 13, 36, 31, 51, 54, 13, 11, 21, 48, 59, 48, 51, 19, 46, 19, 39, 6,  14, 59, 14, 25, 16, 42,
-    13, 30, 25, 5,  52, 24, 6,  8,  13, 48, 36, 34, 36, 12, 48, 20, 57, 26, 30, 34, 13, 26, 56, 25, 8,  21, 26, 57, 54, 26, 8,  19};
+const std::vector<std::int64_t> classifier_lengths = {59, 34, 28, 30, 13, 19, 42, 38, 22, 13, 36, 31, 51, 54, 13, 11,
+                                                      21, 48, 59, 48, 51, 19, 46, 19, 39, 6,  14, 59, 14, 25, 16, 42,
+                                                      13, 30, 25, 5,  52, 24, 6,  8,  13, 48, 36, 34, 36, 12, 48, 20,
+                                                      57, 26, 30, 34, 13, 26, 56, 25, 8,  21, 26, 57, 54, 26, 8,  19};
 
 const std::vector<TrainingCase>& all_cases() {
   static const std::vector<TrainingCase> cases = {
@@ -98,7 +99,7 @@ const TrainingCase& training_case(const std::string& name) {
 }
 
 Task task_of(const TrainingCase& each) {
-  return each.classes > 0                  ? Task::classification
+  return each.classes > 0               ? Task::classification
          : each.model.kind == "decoder" ? Task::language_modelling
                                         : Task::translation;
 }
@@ -117,7 +118,8 @@ PackedBatch batch_of(const TrainingCase& each, const std::vector<std::int32_t>& 
     batch.source_offsets = offsets;
   }
   if (task_of(each) == Task::classification) {
-    for (std::int64_t i = 0; i < each.sequences; ++i) batch.labels.push_back(static_cast<std::int32_t>(i % each.classes));
+    for (std::int64_t i = 0; i < each.sequences; ++i)
+      batch.labels.push_back(static_cast<std::int32_t>(i % each.classes));
   } else {
     batch.target_input = batch.target_output = tokens;
     batch.target_offsets = offsets;

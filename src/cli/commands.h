@@ -1,6 +1,5 @@
 #pragma once
 #include <CLI/CLI.hpp>
-
 #include <atomic>
 #include <memory>
 #include <string>
@@ -9,7 +8,7 @@ namespace heed::cli {
 
 /// What every verb shares.
 struct Common {
-  int threads = 0;   ///< 0: what the process may use
+  int threads = 0;  ///< 0: what the process may use
   bool json = false;
 };
 

@@ -35,13 +35,17 @@ _heed() {
   esac
 }
 complete -o filenames -F _heed heed
-)", verbs.c_str(), cases.c_str());
+)",
+              verbs.c_str(), cases.c_str());
 }
 
 void print_zsh(const CLI::App& app) {
-  std::printf("#compdef heed\n# zsh completion of heed: heed completion zsh > \"${fpath[1]}/_heed\"\n_heed() {\n  local -a verbs\n  verbs=(\n");
+  std::printf(
+      "#compdef heed\n# zsh completion of heed: heed completion zsh > \"${fpath[1]}/_heed\"\n_heed() {\n  local -a "
+      "verbs\n  verbs=(\n");
   for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; }))
-    std::printf("    '%s:%s'\n", verb->get_name().c_str(), verb->get_description().substr(0, verb->get_description().find(':')).c_str());
+    std::printf("    '%s:%s'\n", verb->get_name().c_str(),
+                verb->get_description().substr(0, verb->get_description().find(':')).c_str());
   std::printf("  )\n  if (( CURRENT == 2 )); then _describe 'verb' verbs; return; fi\n  case \"${words[2]}\" in\n");
   for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; }))
     std::printf("    %s) compadd -- %s ;;\n", verb->get_name().c_str(), options_of(*verb).c_str());
@@ -55,7 +59,8 @@ void print_fish(const CLI::App& app) {
                 verb->get_description().substr(0, verb->get_description().find(':')).c_str());
     for (const CLI::Option* option : verb->get_options())
       for (const std::string& name : option->get_lnames())
-        std::printf("complete -c heed -n '__fish_seen_subcommand_from %s' -l %s\n", verb->get_name().c_str(), name.c_str());
+        std::printf("complete -c heed -n '__fish_seen_subcommand_from %s' -l %s\n", verb->get_name().c_str(),
+                    name.c_str());
   }
 }
 

@@ -13,8 +13,8 @@
 #include "tasks/evaluate.h"
 #include "tasks/language_model_metrics.h"
 #include "train/measure_answers.h"
-#include "train/prepare.h"
 #include "train/model_folder.h"
+#include "train/prepare.h"
 #include "train/trainer.h"
 
 namespace heed::cli {
@@ -33,7 +33,8 @@ class TemporaryFolder {
  public:
   TemporaryFolder() {
     std::string name = (std::filesystem::temp_directory_path() / "heed-XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr) throw Error("{}: a temporary folder cannot be made there", std::filesystem::temp_directory_path().string());
+    if (mkdtemp(name.data()) == nullptr)
+      throw Error("{}: a temporary folder cannot be made there", std::filesystem::temp_directory_path().string());
     path_ = name;
   }
   ~TemporaryFolder() {
@@ -46,9 +47,12 @@ class TemporaryFolder {
   std::filesystem::path path_;
 };
 
-std::vector<std::filesystem::path> as_paths(const std::vector<std::string>& names) { return {names.begin(), names.end()}; }
+std::vector<std::filesystem::path> as_paths(const std::vector<std::string>& names) {
+  return {names.begin(), names.end()};
+}
 
-void measure_answers_of(const Evaluation& with, const Recipe& recipe, const DataFiles& files, const Options& options, Measures& measures) {
+void measure_answers_of(const Evaluation& with, const Recipe& recipe, const DataFiles& files, const Options& options,
+                        Measures& measures) {
   std::vector<std::string> found;
   ProgressBar bar;
   AnswerMeasuring how{.generation = recipe.generation, .thorough = true, .answers = &found};
@@ -61,7 +65,8 @@ void measure_answers_of(const Evaluation& with, const Recipe& recipe, const Data
   bar.finish();
   if (makes_text_from_text(with.text.task)) measures["beams"] = static_cast<double>(how.generation.beams);
   const bool questions = with.text.task == Task::question_answering;
-  measures[questions ? "questions_per_second" : "sentences_per_second"] = static_cast<double>(found.size()) / (now() - start);
+  measures[questions ? "questions_per_second" : "sentences_per_second"] =
+      static_cast<double>(found.size()) / (now() - start);
   if (!options.answers.empty())
     write_file_atomically(options.answers, [&](Writer& writer) {
       for (const std::string& line : found) writer.write(line + "\n");
@@ -82,24 +87,34 @@ nlohmann::ordered_json as_json(const ConfusionMatrix& matrix, const std::vector<
   nlohmann::ordered_json rows;
   for (int truth = 0; truth < matrix.classes(); ++truth)
     for (int predicted = 0; predicted < matrix.classes(); ++predicted)
-      rows[names[static_cast<std::size_t>(truth)]][names[static_cast<std::size_t>(predicted)]] = matrix.at(truth, predicted);
+      rows[names[static_cast<std::size_t>(truth)]][names[static_cast<std::size_t>(predicted)]] =
+          matrix.at(truth, predicted);
   return rows;
 }
 
 nlohmann::ordered_json as_json(const ClassificationScores& scores, const std::vector<std::string>& names) {
   nlohmann::ordered_json classes;
   for (std::size_t c = 0; c < names.size(); ++c)
-    classes[names[c]] = {{"precision", scores.classes[c].precision}, {"recall", scores.classes[c].recall}, {"f1", scores.classes[c].f1}, {"examples", scores.classes[c].support}};
-  return {{"accuracy", scores.accuracy}, {"micro_f1", scores.micro.f1}, {"macro_f1", scores.macro.f1}, {"macro_recall", scores.macro.recall}, {"classes", classes}};
+    classes[names[c]] = {{"precision", scores.classes[c].precision},
+                         {"recall", scores.classes[c].recall},
+                         {"f1", scores.classes[c].f1},
+                         {"examples", scores.classes[c].support}};
+  return {{"accuracy", scores.accuracy},
+          {"micro_f1", scores.micro.f1},
+          {"macro_f1", scores.macro.f1},
+          {"macro_recall", scores.macro.recall},
+          {"classes", classes}};
 }
 
 /// The values of a column for the examples in the store's order.
-std::vector<std::string> values_of(const Recipe& recipe, const DataFiles& files, const std::string& column, const ClassPredictions& found) {
+std::vector<std::string> values_of(const Recipe& recipe, const DataFiles& files, const std::string& column,
+                                   const ClassPredictions& found) {
   ExampleReader reader(recipe.data, Task::classification, files, column);
   std::vector<std::string> all, values;
   for (TextExample example; reader.next(example);) all.push_back(example.value);
   if (all.size() != found.examples.size())
-    throw Error("--by {}: {} examples were read and {} evaluated; with data.too_long = \"cut\" none is passed over", column, all.size(), found.examples.size());
+    throw Error("--by {}: {} examples were read and {} evaluated; with data.too_long = \"cut\" none is passed over",
+                column, all.size(), found.examples.size());
   for (const std::int64_t example : found.examples) values.push_back(all[static_cast<std::size_t>(example)]);
   return values;
 }
@@ -108,10 +123,11 @@ void print_scores(const std::string& title, const ClassificationScores& scores, 
   const auto percent = [](double share) { return fixed(100.0 * share, 2); };
   std::printf("\n%s\n%-21s %9s %9s %9s %9s\n", title.c_str(), "class", "precision", "recall", "F1", "examples");
   for (std::size_t c = 0; c < names.size(); ++c)
-    std::printf("%-21s %9s %9s %9s %9s\n", names[c].c_str(), percent(scores.classes[c].precision).c_str(), percent(scores.classes[c].recall).c_str(),
-                percent(scores.classes[c].f1).c_str(), with_thousands(scores.classes[c].support).c_str());
-  std::printf("%-21s %9s %9s %9s   accuracy %s\n", "macro", percent(scores.macro.precision).c_str(), percent(scores.macro.recall).c_str(),
-              percent(scores.macro.f1).c_str(), percent(scores.accuracy).c_str());
+    std::printf("%-21s %9s %9s %9s %9s\n", names[c].c_str(), percent(scores.classes[c].precision).c_str(),
+                percent(scores.classes[c].recall).c_str(), percent(scores.classes[c].f1).c_str(),
+                with_thousands(scores.classes[c].support).c_str());
+  std::printf("%-21s %9s %9s %9s   accuracy %s\n", "macro", percent(scores.macro.precision).c_str(),
+              percent(scores.macro.recall).c_str(), percent(scores.macro.f1).c_str(), percent(scores.accuracy).c_str());
 }
 
 void print_matrix(const ConfusionMatrix& matrix, const std::vector<std::string>& names) {
@@ -119,14 +135,15 @@ void print_matrix(const ConfusionMatrix& matrix, const std::vector<std::string>&
   for (const std::string& name : names) std::printf(" %12s", name.c_str());
   for (int truth = 0; truth < matrix.classes(); ++truth) {
     std::printf("\n%-21s", names[static_cast<std::size_t>(truth)].c_str());
-    for (int predicted = 0; predicted < matrix.classes(); ++predicted) std::printf(" %12s", with_thousands(matrix.at(truth, predicted)).c_str());
+    for (int predicted = 0; predicted < matrix.classes(); ++predicted)
+      std::printf(" %12s", with_thousands(matrix.at(truth, predicted)).c_str());
   }
   std::printf("\n");
 }
 
 /// Scores of each class, the confusion matrix, and both by the values of a column, into `result` or onto the terminal.
-void report_classes(const ClassPredictions& found, const std::vector<std::string>& names, const std::vector<std::string>& values,
-                    const std::string& column, nlohmann::ordered_json* result) {
+void report_classes(const ClassPredictions& found, const std::vector<std::string>& names,
+                    const std::vector<std::string>& values, const std::string& column, nlohmann::ordered_json* result) {
   const int classes = static_cast<int>(names.size());
   const ConfusionMatrix matrix = confusion_matrix(found.truth, found.predicted, classes);
   std::vector<ClassificationSlice> slices;
@@ -150,17 +167,27 @@ void report_classes(const ClassPredictions& found, const std::vector<std::string
 
 void add_eval(CLI::App& app, Common& common, int& exit_code) {
   auto options = std::make_shared<Options>();
-  CLI::App* verb = app.add_subcommand("eval", "Measure a model on data: loss and perplexity, accuracy and F1, BLEU, chrF and TER, ROUGE, exact match");
+  CLI::App* verb = app.add_subcommand(
+      "eval", "Measure a model on data: loss and perplexity, accuracy and F1, BLEU, chrF and TER, ROUGE, exact match");
   verb->add_option("MODEL", options->model, "a model folder")->required();
-  verb->add_option("--data", options->data, "files in the format of the model's recipe; without it the recipe's test files");
-  verb->add_option("--target", options->target, "translation, summarisation: the references, line by line with --data; classification: the labels");
-  verb->add_option("--format", options->format, "the files' format if it is not the recipe's: lines, label-lines, tsv, csv, jsonl, squad");
-  verb->add_option("--beams", options->beams, "translation, summarisation: hypotheses of the beam search; by default the recipe's");
-  verb->add_option("--answers", options->answers, "translation, summarisation, question answering: write the answers to this file");
-  verb->add_option("--by", options->by, "classification: the same scores for each value of this column, to see where the model is worse");
-  verb->add_flag("--calibrate", options->calibrate, "classification: fit the temperature of the probabilities on these data (not the training's) and keep it in the model folder");
+  verb->add_option("--data", options->data,
+                   "files in the format of the model's recipe; without it the recipe's test files");
+  verb->add_option("--target", options->target,
+                   "translation, summarisation: the references, line by line with --data; classification: the labels");
+  verb->add_option("--format", options->format,
+                   "the files' format if it is not the recipe's: lines, label-lines, tsv, csv, jsonl, squad");
+  verb->add_option("--beams", options->beams,
+                   "translation, summarisation: hypotheses of the beam search; by default the recipe's");
+  verb->add_option("--answers", options->answers,
+                   "translation, summarisation, question answering: write the answers to this file");
+  verb->add_option("--by", options->by,
+                   "classification: the same scores for each value of this column, to see where the model is worse");
+  verb->add_flag("--calibrate", options->calibrate,
+                 "classification: fit the temperature of the probabilities on these data (not the training's) and keep "
+                 "it in the model folder");
   verb->add_flag("--verify", options->verify, "check every tensor's checksum first");
-  verb->add_option("--threads", common.threads, "threads; by default the processors this process may use")->check(CLI::NonNegativeNumber);
+  verb->add_option("--threads", common.threads, "threads; by default the processors this process may use")
+      ->check(CLI::NonNegativeNumber);
   verb->add_flag("--json", common.json, "one JSON object");
   verb->callback([options, &common, &exit_code] {
     ModelFolder folder = load_model_folder(options->model, options->verify);
@@ -168,7 +195,8 @@ void add_eval(CLI::App& app, Common& common, int& exit_code) {
     if (!options->format.empty()) recipe.data.format = options->format;
     DataFiles files = data_files(recipe.data, DataPart::test, "");
     if (!options->data.empty()) files = {as_paths(options->data), as_paths(options->target)};
-    if (files.source.empty()) throw Error("nothing to evaluate on: give --data FILE (the model's recipe names no test files)");
+    if (files.source.empty())
+      throw Error("nothing to evaluate on: give --data FILE (the model's recipe names no test files)");
     ThreadPool pool(common.threads);
     Arena arena;
     const Task task = folder.text.task;
@@ -179,9 +207,12 @@ void add_eval(CLI::App& app, Common& common, int& exit_code) {
     const auto batches = evaluation_batches(recipe, folder.text, files, temporary.path() / "evaluation.tokens");
     ProgressBar bar;
     ClassPredictions predictions;
-    Measures measures = evaluate(with, *batches, [&](std::int64_t done, std::int64_t total) {
-      bar.show(static_cast<double>(done) / static_cast<double>(total), format("batch {} of {}", done, total));
-    }, task == Task::classification ? &predictions : nullptr);
+    Measures measures = evaluate(
+        with, *batches,
+        [&](std::int64_t done, std::int64_t total) {
+          bar.show(static_cast<double>(done) / static_cast<double>(total), format("batch {} of {}", done, total));
+        },
+        task == Task::classification ? &predictions : nullptr);
     bar.finish();
     std::vector<std::string> values;
     if (task == Task::classification) {
@@ -189,7 +220,8 @@ void add_eval(CLI::App& app, Common& common, int& exit_code) {
       const auto classes = static_cast<std::int64_t>(folder.text.labels.names().size());
       double temperature = folder.temperature;
       if (options->calibrate) {
-        measures["calibration_error_before"] = calibration_error(predictions.logits, predictions.truth, classes, temperature);
+        measures["calibration_error_before"] =
+            calibration_error(predictions.logits, predictions.truth, classes, temperature);
         temperature = fitted_temperature(predictions.logits, predictions.truth, classes);
         write_temperature(options->model, temperature);
         measures["temperature"] = temperature;
@@ -209,7 +241,12 @@ void add_eval(CLI::App& app, Common& common, int& exit_code) {
       for (const auto& [name, value] : measures) {
         const bool share = name == "accuracy" || name.starts_with("macro") || name.starts_with("micro");
         const bool precise = name == "loss" || name.starts_with("calibration");
-        std::printf("%-21s %s\n", name.c_str(), share ? (fixed(100.0 * value, 2) + " %").c_str() : fixed(value, precise ? 4 : name == "beams" ? 0 : 2).c_str());
+        std::printf("%-21s %s\n", name.c_str(),
+                    share ? (fixed(100.0 * value, 2) + " %").c_str()
+                          : fixed(value, precise           ? 4
+                                         : name == "beams" ? 0
+                                                           : 2)
+                                .c_str());
       }
       if (task == Task::classification) report_classes(predictions, names, values, options->by, nullptr);
     }

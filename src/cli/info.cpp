@@ -19,7 +19,8 @@ struct Subject {
 };
 
 /// A recipe has no vocabulary yet: its largest size stands for it.
-Subject open_subject(const std::string& path, const std::vector<std::string>& overrides, bool verify, std::int64_t classes) {
+Subject open_subject(const std::string& path, const std::vector<std::string>& overrides, bool verify,
+                     std::int64_t classes) {
   Subject subject;
   if (std::filesystem::is_directory(path)) {
     ModelFolder folder = verify ? load_model_folder(path, true) : load_model_description(path);
@@ -48,10 +49,12 @@ void add_info(CLI::App& app, Common& common, int& exit_code) {
     bool verify = false;
   };
   auto options = std::make_shared<Options>();
-  CLI::App* verb = app.add_subcommand("info", "Print a model's or recipe's layers: shapes, parameters, bytes and multiply-adds");
+  CLI::App* verb =
+      app.add_subcommand("info", "Print a model's or recipe's layers: shapes, parameters, bytes and multiply-adds");
   verb->add_option("MODEL|RECIPE", options->subject, "a model folder or a recipe")->required();
   verb->add_option("--set", options->overrides, "override a recipe's key, as --set model.width=512");
-  verb->add_option("--length", options->length, "tokens of context that attention's multiply-adds are counted for")->capture_default_str();
+  verb->add_option("--length", options->length, "tokens of context that attention's multiply-adds are counted for")
+      ->capture_default_str();
   verb->add_option("--classes", options->classes, "classes of a recipe that has no data yet")->capture_default_str();
   verb->add_flag("--verify", options->verify, "compute the checksum of every tensor");
   verb->add_flag("--json", common.json, "one JSON object a line: a layer each, then the total");
@@ -63,10 +66,20 @@ void add_info(CLI::App& app, Common& common, int& exit_code) {
     const std::int64_t parameters = subject.model->parameters();
     if (common.json) {
       for (const LayerRow& row : rows)
-        std::printf("%s\n", nlohmann::ordered_json{{"layer", row.name}, {"kind", row.kind}, {"shape", row.shape}, {"parameters", row.parameters},
-                                                   {"bytes", 4 * row.parameters}, {"multiply_adds_per_token", row.multiply_adds}}.dump().c_str());
-      std::printf("%s\n", nlohmann::ordered_json{{"layer", "total"}, {"parameters", parameters}, {"bytes", 4 * parameters},
-                                                 {"multiply_adds_per_token", multiply_adds}}.dump().c_str());
+        std::printf("%s\n", nlohmann::ordered_json{{"layer", row.name},
+                                                   {"kind", row.kind},
+                                                   {"shape", row.shape},
+                                                   {"parameters", row.parameters},
+                                                   {"bytes", 4 * row.parameters},
+                                                   {"multiply_adds_per_token", row.multiply_adds}}
+                                .dump()
+                                .c_str());
+      std::printf("%s\n", nlohmann::ordered_json{{"layer", "total"},
+                                                 {"parameters", parameters},
+                                                 {"bytes", 4 * parameters},
+                                                 {"multiply_adds_per_token", multiply_adds}}
+                              .dump()
+                              .c_str());
     } else {
       std::size_t name_width = 5, kind_width = 4, shape_width = 5;
       for (const LayerRow& row : rows) {
@@ -74,16 +87,19 @@ void add_info(CLI::App& app, Common& common, int& exit_code) {
         kind_width = std::max(kind_width, row.kind.size());
         shape_width = std::max(shape_width, row.shape.size());
       }
-      auto line = [&](const std::string& name, const std::string& kind, const std::string& shape, const std::string& count,
-                      const std::string& bytes, const std::string& work) {
-        std::printf("%-*s  %-*s  %-*s  %14s  %9s  %15s\n", static_cast<int>(name_width), name.c_str(), static_cast<int>(kind_width),
-                    kind.c_str(), static_cast<int>(shape_width), shape.c_str(), count.c_str(), bytes.c_str(), work.c_str());
+      auto line = [&](const std::string& name, const std::string& kind, const std::string& shape,
+                      const std::string& count, const std::string& bytes, const std::string& work) {
+        std::printf("%-*s  %-*s  %-*s  %14s  %9s  %15s\n", static_cast<int>(name_width), name.c_str(),
+                    static_cast<int>(kind_width), kind.c_str(), static_cast<int>(shape_width), shape.c_str(),
+                    count.c_str(), bytes.c_str(), work.c_str());
       };
       line("layer", "kind", "shape", "parameters", "bytes", "mul-adds/token");
       for (const LayerRow& row : rows)
-        line(row.name, row.kind, row.shape, row.parameters ? with_thousands(row.parameters) : "", row.parameters ? as_bytes(4.0 * static_cast<double>(row.parameters)) : "",
+        line(row.name, row.kind, row.shape, row.parameters ? with_thousands(row.parameters) : "",
+             row.parameters ? as_bytes(4.0 * static_cast<double>(row.parameters)) : "",
              row.multiply_adds ? with_thousands(row.multiply_adds) : "");
-      line("total", subject.recipe.model.kind, "", with_thousands(parameters), as_bytes(4.0 * static_cast<double>(parameters)), with_thousands(multiply_adds));
+      line("total", subject.recipe.model.kind, "", with_thousands(parameters),
+           as_bytes(4.0 * static_cast<double>(parameters)), with_thousands(multiply_adds));
       if (options->verify) std::printf("every checksum is right\n");
     }
     exit_code = 0;

@@ -1,10 +1,9 @@
+#include <heed/error.h>
 #include <malloc.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <exception>
-
-#include <heed/error.h>
 
 #include "cli/commands.h"
 #include "cli/terminal.h"
@@ -13,7 +12,8 @@ using namespace heed::cli;
 
 namespace {
 
-constexpr const char* footer = R"(Exit codes: 0 done; 1 an error, explained in a sentence on stderr; 2 wrong usage; 130 interrupted, state saved.
+constexpr const char* footer =
+    R"(Exit codes: 0 done; 1 an error, explained in a sentence on stderr; 2 wrong usage; 130 interrupted, state saved.
 Answers go to stdout, everything else to stderr.
 
   heed quickstart                          train a small translator and look inside, about two minutes
@@ -25,10 +25,13 @@ Answers go to stdout, everything else to stderr.
 /// Headings stand out on a terminal.
 class Formatter : public CLI::Formatter {
  public:
-  std::string make_group(std::string group, bool is_positional, std::vector<const CLI::Option*> options) const override {
+  std::string make_group(std::string group, bool is_positional,
+                         std::vector<const CLI::Option*> options) const override {
     return CLI::Formatter::make_group(bold_on_stdout(group), is_positional, std::move(options));
   }
-  std::string make_usage(const CLI::App* app, std::string name) const override { return CLI::Formatter::make_usage(app, bold_on_stdout(std::move(name))); }
+  std::string make_usage(const CLI::App* app, std::string name) const override {
+    return CLI::Formatter::make_usage(app, bold_on_stdout(std::move(name)));
+  }
 
  private:
   static std::string bold_on_stdout(std::string text) {
@@ -42,7 +45,10 @@ int main(int argc, char** argv) {
   // Blocks of some hundred kilobytes recur every step; without these the C library would map and unmap them each time.
   mallopt(M_MMAP_THRESHOLD, 1 << 28);
   mallopt(M_TRIM_THRESHOLD, 1 << 29);
-  CLI::App app("heed: attention in language models. Train from plain files, run, measure and look inside: one definition per model.", "heed");
+  CLI::App app(
+      "heed: attention in language models. Train from plain files, run, measure and look inside: one definition per "
+      "model.",
+      "heed");
   app.set_version_flag("--version", std::string("heed ") + HEED_VERSION);
   app.require_subcommand(1);
   app.footer(footer);

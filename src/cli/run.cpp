@@ -3,10 +3,10 @@
 
 #include "cli/commands.h"
 #include "cli/terminal.h"
+#include "explain/word_weights.h"
 #include "formats/lines.h"
 #include "formats/npy.h"
 #include "formats/utf8.h"
-#include "explain/word_weights.h"
 #include "tasks/evaluate.h"
 #include "train/measure_answers.h"
 #include "train/model_folder.h"
@@ -53,10 +53,14 @@ std::vector<std::string> read_inputs(const Options& options, bool text_given, co
 
 const char* name_of(Stop stop) {
   switch (stop) {
-    case Stop::end: return "end";
-    case Stop::length: return "length";
-    case Stop::context: return "context";
-    case Stop::text: return "stop string";
+    case Stop::end:
+      return "end";
+    case Stop::length:
+      return "length";
+    case Stop::context:
+      return "context";
+    case Stop::text:
+      return "stop string";
   }
   return "";
 }
@@ -74,8 +78,8 @@ std::string read_text(const std::string& file) {
 }
 
 /// Each input is a question about the passage, or without one the question, a tab and its passage.
-void print_spans(const ModelFolder& folder, const std::vector<std::string>& inputs, const std::string& passage_file, const GenerationConfig& generation,
-                 const Evaluation& with, bool json) {
+void print_spans(const ModelFolder& folder, const std::vector<std::string>& inputs, const std::string& passage_file,
+                 const GenerationConfig& generation, const Evaluation& with, bool json) {
   const std::string passage = passage_file.empty() ? "" : read_text(passage_file);
   std::vector<PassageQuery> queries;
   for (const std::string& input : inputs) {
@@ -83,16 +87,22 @@ void print_spans(const ModelFolder& folder, const std::vector<std::string>& inpu
     if (passage_file.empty() && tab == std::string::npos)
       throw Error("\"{}\": a question, a tab and a passage were expected; or give --passage FILE", input.substr(0, 60));
     const std::string_view line = input;
-    queries.push_back(passage_file.empty() ? PassageQuery{line.substr(0, tab), line.substr(tab + 1)} : PassageQuery{line, passage});
+    queries.push_back(passage_file.empty() ? PassageQuery{line.substr(0, tab), line.substr(tab + 1)}
+                                           : PassageQuery{line, passage});
   }
-  const std::vector<SpanAnswer> answers = answer_questions(with, queries, span_options(folder.recipe, folder.text, generation));
+  const std::vector<SpanAnswer> answers =
+      answer_questions(with, queries, span_options(folder.recipe, folder.text, generation));
   for (std::size_t i = 0; i < answers.size(); ++i) {
     const SpanAnswer& answer = answers[i];
     if (!json) {
       std::printf("%s\n", answer.start < 0 ? "(no answer)" : on_one_line(answer.text).c_str());
       continue;
     }
-    nlohmann::ordered_json found{{"question", queries[i].question}, {"answer", answer.text}, {"start", nullptr}, {"end", nullptr}, {"probability", answer.probability}};
+    nlohmann::ordered_json found{{"question", queries[i].question},
+                                 {"answer", answer.text},
+                                 {"start", nullptr},
+                                 {"end", nullptr},
+                                 {"probability", answer.probability}};
     if (answer.start >= 0) {
       found["start"] = answer.start;
       found["end"] = answer.end;
@@ -102,7 +112,8 @@ void print_spans(const ModelFolder& folder, const std::vector<std::string>& inpu
   }
 }
 
-void print_classes(const ModelFolder& folder, const std::vector<std::string>& texts, const Evaluation& with, bool json) {
+void print_classes(const ModelFolder& folder, const std::vector<std::string>& texts, const Evaluation& with,
+                   bool json) {
   std::vector<std::vector<std::int32_t>> ids;
   for (const std::string& text : texts) ids.push_back(folder.text.input(text));
   const Tensor probabilities = classify(with, ids);
@@ -114,8 +125,12 @@ void print_classes(const ModelFolder& folder, const std::vector<std::string>& te
     if (json) {
       nlohmann::ordered_json all;
       for (std::size_t c = 0; c < names.size(); ++c) all[names[c]] = p[c];
-      nlohmann::ordered_json answer{{"text", texts[static_cast<std::size_t>(i)]}, {"class", names[best]}, {"probability", p[best]}, {"probabilities", all}};
-      for (const WordWeight& word : weights[static_cast<std::size_t>(i)]) answer["words"].push_back({{"word", word.word}, {"weight", word.weight}});
+      nlohmann::ordered_json answer{{"text", texts[static_cast<std::size_t>(i)]},
+                                    {"class", names[best]},
+                                    {"probability", p[best]},
+                                    {"probabilities", all}};
+      for (const WordWeight& word : weights[static_cast<std::size_t>(i)])
+        answer["words"].push_back({{"word", word.word}, {"weight", word.weight}});
       print_json(answer);
     } else {
       std::printf("%s\t%.4f\n", names[best].c_str(), static_cast<double>(p[best]));
@@ -123,7 +138,8 @@ void print_classes(const ModelFolder& folder, const std::vector<std::string>& te
   }
 }
 
-void print_generated(const ModelFolder& folder, const std::vector<std::string>& texts, const GenerationConfig& generation, bool text_given, const Evaluation& with, bool json) {
+void print_generated(const ModelFolder& folder, const std::vector<std::string>& texts,
+                     const GenerationConfig& generation, bool text_given, const Evaluation& with, bool json) {
   GenerationCallbacks callbacks;
   // A text given by hand is answered as it comes; a file's answers keep their line each.
   const bool stream = text_given && !json && generation.beams == 1;
@@ -135,15 +151,22 @@ void print_generated(const ModelFolder& folder, const std::vector<std::string>& 
   }
   ProgressBar bar;
   if (!text_given)
-    callbacks.progress = [&](std::size_t done, std::size_t total) { bar.show(static_cast<double>(done) / static_cast<double>(total), format("{} of {}", done, total)); };
+    callbacks.progress = [&](std::size_t done, std::size_t total) {
+      bar.show(static_cast<double>(done) / static_cast<double>(total), format("{} of {}", done, total));
+    };
   Session session(with.pool, with.precision);
-  const std::vector<Generated> found = generate_texts(*folder.model, folder.text, session, texts, generation, std::move(callbacks));
+  const std::vector<Generated> found =
+      generate_texts(*folder.model, folder.text, session, texts, generation, std::move(callbacks));
   bar.finish();
   for (std::size_t i = 0; i < found.size(); ++i) {
     if (json)
-      std::printf("%s\n", nlohmann::ordered_json{{"input", texts[i]}, {"answer", found[i].text}, {"log_probability", found[i].log_probability},
-                                                 {"tokens", found[i].tokens.size()}, {"stop", name_of(found[i].stop)}}
-                              .dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
+      std::printf("%s\n", nlohmann::ordered_json{{"input", texts[i]},
+                                                 {"answer", found[i].text},
+                                                 {"log_probability", found[i].log_probability},
+                                                 {"tokens", found[i].tokens.size()},
+                                                 {"stop", name_of(found[i].stop)}}
+                              .dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace)
+                              .c_str());
     else if (stream)
       std::printf("\n");
     else
@@ -151,7 +174,8 @@ void print_generated(const ModelFolder& folder, const std::vector<std::string>& 
   }
 }
 
-void write_states(const TextEncoder& text, const std::vector<std::string>& inputs, const std::string& file, const Evaluation& with) {
+void write_states(const TextEncoder& text, const std::vector<std::string>& inputs, const std::string& file,
+                  const Evaluation& with) {
   std::vector<std::vector<std::int32_t>> ids;
   for (const std::string& input : inputs) ids.push_back(text.input(input));
   const Tensor states = hidden_states(with, ids);
@@ -160,7 +184,8 @@ void write_states(const TextEncoder& text, const std::vector<std::string>& input
 }
 
 /// `from` with the fields of `given_values` whose options were given; the options are in the order of the fields.
-GenerationConfig with_given(GenerationConfig from, const GenerationConfig& given_values, const std::vector<CLI::Option*>& given) {
+GenerationConfig with_given(GenerationConfig from, const GenerationConfig& given_values,
+                            const std::vector<CLI::Option*>& given) {
   std::size_t index = 0;
   GenerationConfig::fields(from, [&](const char*, auto& member, auto&&...) {
     const std::size_t wanted = index++;
@@ -179,11 +204,15 @@ GenerationConfig with_given(GenerationConfig from, const GenerationConfig& given
 
 void add_run(CLI::App& app, Common& common, int& exit_code) {
   auto options = std::make_shared<Options>();
-  CLI::App* verb = app.add_subcommand("run", "Run a model: translate, summarise, go on with a text, classify, or answer questions; one answer a line");
+  CLI::App* verb = app.add_subcommand(
+      "run", "Run a model: translate, summarise, go on with a text, classify, or answer questions; one answer a line");
   verb->add_option("MODEL", options->model, "a model folder")->required();
-  CLI::Option* text = verb->add_option("TEXT", options->text, "one input; without it and --input, each line of stdin is one");
+  CLI::Option* text =
+      verb->add_option("TEXT", options->text, "one input; without it and --input, each line of stdin is one");
   verb->add_option("--input", options->input, "a file, plain or gzip: each line is an input")->excludes(text);
-  verb->add_option("--passage", options->passage, "question answering: a text file that the questions are about; without it an input is a question, a tab and a passage");
+  verb->add_option("--passage", options->passage,
+                   "question answering: a text file that the questions are about; without it an input is a question, a "
+                   "tab and a passage");
   GenerationConfig& g = options->generation;
   // What is not given stays as the model's recipe has it.
   auto given = std::make_shared<std::vector<CLI::Option*>>();
@@ -195,9 +224,11 @@ void add_run(CLI::App& app, Common& common, int& exit_code) {
     else
       given->push_back(verb->add_option(name, member, meaning));
   });
-  verb->add_option("--states", options->states, "write the hidden states of all inputs to this .npy file instead of answering");
+  verb->add_option("--states", options->states,
+                   "write the hidden states of all inputs to this .npy file instead of answering");
   verb->add_flag("--verify", options->verify, "check every tensor's checksum first");
-  verb->add_option("--threads", common.threads, "threads; by default the processors this process may use")->check(CLI::NonNegativeNumber);
+  verb->add_option("--threads", common.threads, "threads; by default the processors this process may use")
+      ->check(CLI::NonNegativeNumber);
   verb->add_flag("--json", common.json, "one JSON object a line");
   verb->callback([options, text, given, &common, &exit_code] {
     const ModelFolder folder = load_model_folder(options->model, options->verify);
@@ -210,7 +241,8 @@ void add_run(CLI::App& app, Common& common, int& exit_code) {
     if (inputs.empty()) throw Error("nothing to run: the input has no line");
     ThreadPool pool(common.threads);
     Arena arena;
-    const Evaluation with{*folder.model, folder.text, arena, pool, precision_of(folder.recipe.training), folder.temperature};
+    const Evaluation with{*folder.model,     folder.text, arena, pool, precision_of(folder.recipe.training),
+                          folder.temperature};
     if (!options->passage.empty() && folder.text.task != Task::question_answering)
       throw Error("--passage is for question answering, and this model is for {}", text_of(folder.text.task));
     if (!options->states.empty())

@@ -22,7 +22,9 @@ bool in_colour() {
 
 namespace {
 
-std::string styled(const char* code, const std::string& text) { return in_colour() ? "\033[" + std::string(code) + "m" + text + "\033[0m" : text; }
+std::string styled(const char* code, const std::string& text) {
+  return in_colour() ? "\033[" + std::string(code) + "m" + text + "\033[0m" : text;
+}
 
 }  // namespace
 

@@ -17,9 +17,9 @@ std::string dim(const std::string& text);
 std::string green(const std::string& text);
 std::string red(const std::string& text);
 
-std::string with_thousands(std::int64_t number);   ///< 1,234,567
-std::string as_time(double seconds);               ///< 0:07, 3:12, 1:02:45
-std::string as_bytes(double bytes);                ///< 3.8 GB
+std::string with_thousands(std::int64_t number);  ///< 1,234,567
+std::string as_time(double seconds);              ///< 0:07, 3:12, 1:02:45
+std::string as_bytes(double bytes);               ///< 3.8 GB
 std::string fixed(double value, int digits);
 
 /// A bar with what is known on a terminal, redrawn in place; in a log a plain line every so often.

@@ -9,8 +9,8 @@ namespace heed {
 /// Chosen fields of a file with one JSON object a line (plain or gzip), in constant memory. Empty lines are passed
 /// over.
 ///
-/// A field is a string, a number or a boolean and is given as text; or a list of strings, given as a line each. A key "a.b" that the object lacks means key "b" of
-/// the object at "a". Errors name file, line and key.
+/// A field is a string, a number or a boolean and is given as text; or a list of strings, given as a line each. A key
+/// "a.b" that the object lacks means key "b" of the object at "a". Errors name file, line and key.
 class JsonLinesReader {
  public:
   JsonLinesReader(const std::filesystem::path& path, std::vector<std::string> keys, LineOptions options = {},

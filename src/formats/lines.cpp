@@ -26,7 +26,8 @@ LineReader::LineReader(ByteReader source, LineOptions options, FilePlace start)
 
 void LineReader::check_length(std::size_t bytes) const {
   if (static_cast<std::int64_t>(bytes) > options_.longest)
-    throw error_at(place_.line + 1, "the line is longer than {} bytes; split it, or raise data.max_line_bytes, if this is a text file",
+    throw error_at(place_.line + 1,
+                   "the line is longer than {} bytes; split it, or raise data.max_line_bytes, if this is a text file",
                    options_.longest);
 }
 

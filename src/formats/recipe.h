@@ -49,7 +49,7 @@ using TomlScalar = std::variant<bool, std::int64_t, double, std::string>;
 struct TomlLeaf {
   std::vector<std::string> path;  ///< of the tables, the key last
   std::variant<TomlScalar, std::vector<TomlScalar>, OtherValue> value;
-  std::string place;              ///< "space.toml, line 12, column 8"
+  std::string place;  ///< "space.toml, line 12, column 8"
 };
 
 /// All values of a TOML 1.0 text, in the order of the file; an empty table is one with an OtherValue. Throws Error as

@@ -13,8 +13,8 @@ const std::vector<InstructionSet>& available();
 /// The one in use: the best available, or what the environment variable HEED_ISA names. Chosen at first use. Throws
 /// Error naming the missing instructions when the processor lacks what was asked for.
 InstructionSet chosen();
-/// Makes `set`, one of available(), the one in use, and gives the one before: for tests and measurements, while no kernel
-/// runs.
+/// Makes `set`, one of available(), the one in use, and gives the one before: for tests and measurements, while no
+/// kernel runs.
 InstructionSet use(InstructionSet set);
 
 /// One kernel table an instruction set: null where it is not compiled in. Made by HEED_KERNEL_TABLES.

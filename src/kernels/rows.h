@@ -93,11 +93,11 @@ bool all_finite(View x, ThreadPool& pool);
 struct Adam {
   float rate = 1e-3f, epsilon = 1e-8f;
   double beta1 = 0.9, beta2 = 0.999;  ///< in float32, 1 − 0.999 would be wrong by 5e-5, against correction2
-  float decay = 0.0f;           ///< decoupled: weight −= rate·decay·weight (AdamW, Loshchilov & Hutter 2019)
-  float coupled_decay = 0.0f;   ///< added to the gradient (Adam with L2)
-  float gradient_scale = 1.0f;  ///< multiplies the gradient first (averaging, clipping)
-  float correction1 = 1.0f;     ///< 1 − beta1^t
-  float correction2 = 1.0f;     ///< 1 − beta2^t
+  float decay = 0.0f;                 ///< decoupled: weight −= rate·decay·weight (AdamW, Loshchilov & Hutter 2019)
+  float coupled_decay = 0.0f;         ///< added to the gradient (Adam with L2)
+  float gradient_scale = 1.0f;        ///< multiplies the gradient first (averaging, clipping)
+  float correction1 = 1.0f;           ///< 1 − beta1^t
+  float correction2 = 1.0f;           ///< 1 − beta2^t
 };
 /// One step of Adam (Kingma & Ba 2015) on float32 arrays of `count`.
 void adam(float* weight, const float* gradient, float* first, float* second, std::int64_t count, const Adam& options,

@@ -1,6 +1,6 @@
-#include <unordered_set>
-
 #include <heed/model.h>
+
+#include <unordered_set>
 
 namespace heed {
 
@@ -47,7 +47,8 @@ std::vector<LayerRow> layer_table(Model& model, const ModelConfig& config, std::
     const bool tied = !seen.insert(weight.identity()).second;
     row.shape += (row.shape.empty() ? "" : " ") + weight.shape().text() + (tied ? " tied" : "");
     if (!tied) row.parameters += weight.elements();
-    if (weight.shape().rank() == 2 && (row.kind == "linear" || !recurrent.empty())) row.multiply_adds += weight.elements();
+    if (weight.shape().rank() == 2 && (row.kind == "linear" || !recurrent.empty()))
+      row.multiply_adds += weight.elements();
   });
   return rows;
 }

@@ -22,7 +22,8 @@ std::int64_t Model::parameters() {
 Var Model::encode_pair(Pass& pass, const TokenRows& question, const TokenRows& passage) const {
   const std::int64_t count = passage.sequences->count();
   if (question.sequences->count() != count)
-    throw Error("encode_pair: {} questions for {} passages; each passage needs its own", question.sequences->count(), count);
+    throw Error("encode_pair: {} questions for {} passages; each passage needs its own", question.sequences->count(),
+                count);
   std::vector<std::int32_t> ids;
   std::vector<std::int64_t> of_passage;
   auto joined = std::make_shared<Sequences>();

@@ -37,12 +37,14 @@ AttentionShape attention_shape(const ModelConfig& config, bool self, bool causal
 
 }  // namespace
 
-TransformerLayer::TransformerLayer(const ModelConfig& config, bool causal_mask, bool with_cross, int slot, const std::string& name)
+TransformerLayer::TransformerLayer(const ModelConfig& config, bool causal_mask, bool with_cross, int slot,
+                                   const std::string& name)
     : norm1(norm_for(config)),
       norm3(norm_for(config)),
       attention(attention_shape(config, true, causal_mask, slot, name + ".attention")),
-      mlp(config.width, config.feed_forward > 0 ? config.feed_forward : 4 * config.width, activation_named(config.activation),
-          config.gated, config.bias, static_cast<float>(config.activation_dropout)),
+      mlp(config.width, config.feed_forward > 0 ? config.feed_forward : 4 * config.width,
+          activation_named(config.activation), config.gated, config.bias,
+          static_cast<float>(config.activation_dropout)),
       pre_norm(config.norm_place == "pre"),
       dropout(static_cast<float>(config.dropout)) {
   if (with_cross) {
@@ -56,29 +58,34 @@ Var TransformerLayer::residual(const Var& x, const Norm& norm, const Sublayer& s
   Pass& pass = x.pass();
   const Var input = pre_norm ? norm(x, pass.product_dtype()) : x;
   // Without dropout the sum is made by the sublayer's last product.
-  const Var sum = pass.training() && dropout > 0.0f ? add_dropout(x, sublayer(input, Var()), dropout) : sublayer(input, x);
+  const Var sum =
+      pass.training() && dropout > 0.0f ? add_dropout(x, sublayer(input, Var()), dropout) : sublayer(input, x);
   return pre_norm ? sum : norm(sum);
 }
 
 Var TransformerLayer::operator()(Var x, const Var& relative, const Var* memory) const {
   x = residual(x, norm1, [&](const Var& h, const Var& r) { return attention(h, relative, r); });
-  if (cross) x = residual(x, norm2, [&](const Var& h, const Var& r) { return (*cross)(h, memory ? *memory : Var(), r); });
+  if (cross)
+    x = residual(x, norm2, [&](const Var& h, const Var& r) { return (*cross)(h, memory ? *memory : Var(), r); });
   return residual(x, norm3, [&](const Var& h, const Var& r) { return mlp(h, r); });
 }
 
-TransformerStack::TransformerStack(const ModelConfig& model_config, std::int64_t entries, std::int64_t layer_count, bool with_causal_mask,
-                                   bool with_cross, int first_slot, const std::string& name)
-    : embedding(entries, model_config.width, model_config.embedding_scale ? 1.0f / std::sqrt(static_cast<float>(model_config.width)) : 0.02f,
+TransformerStack::TransformerStack(const ModelConfig& model_config, std::int64_t entries, std::int64_t layer_count,
+                                   bool with_causal_mask, bool with_cross, int first_slot, const std::string& name)
+    : embedding(entries, model_config.width,
+                model_config.embedding_scale ? 1.0f / std::sqrt(static_cast<float>(model_config.width)) : 0.02f,
                 model_config.embedding_scale ? std::sqrt(static_cast<float>(model_config.width)) : 1.0f),
       config(model_config),
       causal_mask(with_causal_mask) {
   if (config.position == "learned") positions = Weight({config.context, config.width}, {Initial::Kind::normal, 0.02f});
-  if (config.position == "t5") relative_buckets = Weight({config.heads, config.relative_buckets}, {Initial::Kind::normal, 0.02f});
+  if (config.position == "t5")
+    relative_buckets = Weight({config.heads, config.relative_buckets}, {Initial::Kind::normal, 0.02f});
   if (config.embedding_norm) embedding_norm = norm_for(config);
   if (config.norm_place != "post" && config.final_norm) final_norm = norm_for(config);
   const int slots_each = with_cross ? 2 : 1;
   for (std::int64_t i = 0; i < layer_count; ++i)
-    layers.emplace_back(config, causal_mask, with_cross, first_slot < 0 ? -1 : first_slot + static_cast<int>(i) * slots_each,
+    layers.emplace_back(config, causal_mask, with_cross,
+                        first_slot < 0 ? -1 : first_slot + static_cast<int>(i) * slots_each,
                         name + ".layers." + std::to_string(i));
 }
 
@@ -92,7 +99,8 @@ Var TransformerStack::operator()(Pass& pass, const TokenRows& tokens, const Var*
   if (embedding_norm) x = (*embedding_norm)(x);
   x = dropout(x, rate_or(config.embedding_dropout, config.dropout));
   Var relative;
-  if (relative_buckets) relative = relative_from_buckets(pass.use(relative_buckets), longest, !causal_mask, config.relative_distance);
+  if (relative_buckets)
+    relative = relative_from_buckets(pass.use(relative_buckets), longest, !causal_mask, config.relative_distance);
   for (const TransformerLayer& layer : layers) x = layer(x, relative, memory);
   return final_norm ? (*final_norm)(x) : x;
 }
@@ -107,11 +115,13 @@ Transformer::Transformer(const ModelConfig& config, const ModelSizes& sizes) : c
   }
   if (both && config.tied == "all") {
     if (sizes.source != sizes.target)
-      throw Error("model.tied is \"all\", but the vocabularies have {} and {} entries; set vocabulary.shared = true", sizes.source, sizes.target);
+      throw Error("model.tied is \"all\", but the vocabularies have {} and {} entries; set vocabulary.shared = true",
+                  sizes.source, sizes.target);
     encoder_->embedding.table = decoder_->embedding.table;
   }
   if (decoder_) {
-    output_ = Linear(config.width, sizes.target, false, {Initial::Kind::normal, 1.0f / std::sqrt(static_cast<float>(config.width))});
+    output_ = Linear(config.width, sizes.target, false,
+                     {Initial::Kind::normal, 1.0f / std::sqrt(static_cast<float>(config.width))});
     if (config.tied != "none") output_.weight = decoder_->embedding.table;
   } else {
     output_ = Linear(config.width, sizes.classes, true);
@@ -160,7 +170,9 @@ Var Transformer::summarise(const Var& hidden) const {
     options.name = "pooling";
     summary = cross_attention(query, (*pooling_key_value_)(hidden), options);
   } else {
-    summary = pool(hidden, config_.pooling == "first" ? Pooling::first : config_.pooling == "max" ? Pooling::max : Pooling::mean);
+    summary = pool(hidden, config_.pooling == "first" ? Pooling::first
+                           : config_.pooling == "max" ? Pooling::max
+                                                      : Pooling::mean);
   }
   return summary.dtype() == DType::float32 ? dropout(summary, static_cast<float>(config_.dropout)) : summary;
 }
@@ -169,17 +181,24 @@ std::unique_ptr<Model> make_model(const ModelConfig& config, const ModelSizes& s
   const std::int64_t heads = config.heads, shared = config.key_value_heads;
   const bool recurrent = config.network != "transformer";
   if (!recurrent && config.head_width == 0 && config.width % heads != 0)
-    throw Error("model.width is {} and model.heads is {}: the width must be a multiple of the heads, or give model.head_width", config.width, heads);
+    throw Error(
+        "model.width is {} and model.heads is {}: the width must be a multiple of the heads, or give model.head_width",
+        config.width, heads);
   if (shared > 0 && heads % shared != 0)
     throw Error("model.heads is {} and model.key_value_heads is {}: the latter must divide the former", heads, shared);
-  if (config.kind != "decoder" && sizes.source < 1) throw Error("a model with an encoder needs a vocabulary for its input");
-  if (config.kind != "encoder" && sizes.target < 1) throw Error("a model with a decoder needs a vocabulary for its output");
+  if (config.kind != "decoder" && sizes.source < 1)
+    throw Error("a model with an encoder needs a vocabulary for its input");
+  if (config.kind != "encoder" && sizes.target < 1)
+    throw Error("a model with a decoder needs a vocabulary for its output");
   if (config.kind == "encoder" && sizes.classes < 1) throw Error("an encoder needs at least one class to tell");
   if (recurrent && config.kind == "encoder-decoder")
-    throw Error("model.network is \"{}\" and model.kind \"encoder-decoder\": recurrent models are decoders or encoders", config.network);
+    throw Error("model.network is \"{}\" and model.kind \"encoder-decoder\": recurrent models are decoders or encoders",
+                config.network);
   if (recurrent) return std::make_unique<RecurrentModel>(config, sizes);
   if (config.pooling == "class-attention" || config.pooling == "self-attention" || config.pooling == "last")
-    throw Error("model.pooling is \"{}\", which recurrent models have; a Transformer's is mean, first, max or attention", config.pooling);
+    throw Error(
+        "model.pooling is \"{}\", which recurrent models have; a Transformer's is mean, first, max or attention",
+        config.pooling);
   return std::make_unique<Transformer>(config, sizes);
 }
 

@@ -36,9 +36,12 @@ Var finish(const Linear& out, const Var& y, const Var& residual) { return residu
 }  // namespace
 
 SelfAttention::SelfAttention(AttentionShape attention_shape)
-    : qkv(attention_shape.width, static_cast<std::int64_t>(attention_shape.heads + 2 * attention_shape.key_value_heads) * attention_shape.head_width,
+    : qkv(attention_shape.width,
+          static_cast<std::int64_t>(attention_shape.heads + 2 * attention_shape.key_value_heads) *
+              attention_shape.head_width,
           attention_shape.bias),
-      out(static_cast<std::int64_t>(attention_shape.heads) * attention_shape.head_width, attention_shape.width, attention_shape.bias),
+      out(static_cast<std::int64_t>(attention_shape.heads) * attention_shape.head_width, attention_shape.width,
+          attention_shape.bias),
       shape(std::move(attention_shape)) {
   if (shape.alibi) slopes_ = alibi_slopes(shape.heads);
 }
@@ -54,9 +57,13 @@ Var SelfAttention::operator()(const Var& x, const Var& relative, const Var& resi
 }
 
 CrossAttention::CrossAttention(AttentionShape attention_shape)
-    : query(attention_shape.width, static_cast<std::int64_t>(attention_shape.heads) * attention_shape.head_width, attention_shape.bias),
-      key_value(attention_shape.width, 2 * static_cast<std::int64_t>(attention_shape.key_value_heads) * attention_shape.head_width, attention_shape.bias),
-      out(static_cast<std::int64_t>(attention_shape.heads) * attention_shape.head_width, attention_shape.width, attention_shape.bias),
+    : query(attention_shape.width, static_cast<std::int64_t>(attention_shape.heads) * attention_shape.head_width,
+            attention_shape.bias),
+      key_value(attention_shape.width,
+                2 * static_cast<std::int64_t>(attention_shape.key_value_heads) * attention_shape.head_width,
+                attention_shape.bias),
+      out(static_cast<std::int64_t>(attention_shape.heads) * attention_shape.head_width, attention_shape.width,
+          attention_shape.bias),
       shape(std::move(attention_shape)) {}
 
 Var CrossAttention::operator()(const Var& x, const Var& memory, const Var& residual) const {

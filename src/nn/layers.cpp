@@ -5,7 +5,8 @@
 namespace heed {
 
 Linear::Linear(std::int64_t in, std::int64_t out, bool with_bias)
-    : Linear(in, out, with_bias, {Initial::Kind::uniform, static_cast<float>(std::sqrt(6.0 / static_cast<double>(in + out)))}) {}
+    : Linear(in, out, with_bias,
+             {Initial::Kind::uniform, static_cast<float>(std::sqrt(6.0 / static_cast<double>(in + out)))}) {}
 
 Linear::Linear(std::int64_t in, std::int64_t out, bool with_bias, Initial initial) : weight({out, in}, initial) {
   if (with_bias) bias = Weight({out});
@@ -46,7 +47,11 @@ Var Norm::operator()(const Var& x, DType result) const {
 }
 
 Mlp::Mlp(std::int64_t width, std::int64_t inner, ActivationKind kind, bool gate, bool with_bias, float rate)
-    : up(width, gate ? 2 * inner : inner, with_bias), down(inner, width, with_bias), activation(kind), with_gate(gate), dropout(rate) {}
+    : up(width, gate ? 2 * inner : inner, with_bias),
+      down(inner, width, with_bias),
+      activation(kind),
+      with_gate(gate),
+      dropout(rate) {}
 
 Var Mlp::operator()(const Var& x, const Var& residual) const {
   const Var inner = up(x, x.pass().product_dtype());

@@ -1,6 +1,6 @@
-#include "ops/checks.h"
-
 #include <array>
+
+#include "ops/checks.h"
 
 namespace heed {
 

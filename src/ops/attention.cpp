@@ -1,6 +1,6 @@
-#include "ops/checks.h"
-
 #include <cmath>
+
+#include "ops/checks.h"
 
 namespace heed {
 
@@ -41,9 +41,13 @@ void span_packed(AttentionProblem& problem, View key, View value, const Sequence
   problem.key_stride = key.row_stride;
   problem.value_stride = value.row_stride;
   for (std::int64_t i = 0; i < queries.count(); ++i)
-    problem.sequences.push_back({.query_begin = queries.begin(i), .query_count = queries.length(i), .query_position = 0,
-                                 .key_begin = keys.begin(i), .key_count = keys.length(i),
-                                 .spans = {{rows(key, keys.begin(i), 0).data, rows(value, keys.begin(i), 0).data, keys.length(i)}}});
+    problem.sequences.push_back(
+        {.query_begin = queries.begin(i),
+         .query_count = queries.length(i),
+         .query_position = 0,
+         .key_begin = keys.begin(i),
+         .key_count = keys.length(i),
+         .spans = {{rows(key, keys.begin(i), 0).data, rows(value, keys.begin(i), 0).data, keys.length(i)}}});
 }
 
 /// Keys and values in caches, one a sequence.
@@ -55,8 +59,11 @@ void span_cached(AttentionProblem& problem, const std::vector<KeyValueCache*>& c
     problem.key_value_dtype = cache.dtype();
     problem.key_stride = cache.key_width();
     problem.value_stride = cache.value_width();
-    problem.sequences.push_back({.query_begin = queries.begin(i), .query_count = queries.length(i),
-                                 .query_position = queries.position(i), .key_begin = 0, .key_count = cache.length(),
+    problem.sequences.push_back({.query_begin = queries.begin(i),
+                                 .query_count = queries.length(i),
+                                 .query_position = queries.position(i),
+                                 .key_begin = 0,
+                                 .key_count = cache.length(),
                                  .spans = cache.spans()});
   }
 }
@@ -67,7 +74,8 @@ struct Result {
 
 Result forward(Pass& pass, const AttentionOptions& options, const AttentionProblem& problem, bool recording) {
   const std::int64_t tokens = problem.query.rows;
-  Result result{pass.tensor({tokens, static_cast<std::int64_t>(options.heads) * options.head_width}, pass.product_dtype()), {}};
+  Result result{
+      pass.tensor({tokens, static_cast<std::int64_t>(options.heads) * options.head_width}, pass.product_dtype()), {}};
   if (recording) result.log_sum_exp = pass.tensor({options.heads, tokens});
   if (pass.probe()) pass.probe()->attention(options.name, problem, pass.pool());
   attention_forward(problem, result.output.view(), recording ? result.log_sum_exp.floats() : nullptr, pass.pool());
@@ -92,8 +100,10 @@ Var self_attention(const Var& x, const AttentionOptions& options) {
   const Sequences& sequences = x.sequences();
 
   // Queries and keys lie side by side and turn alike: one call rotates both, where they are.
-  const kernels::Rotary rotary{.heads = options.heads + options.key_value_heads, .head_width = static_cast<int>(h),
-                               .rotated = options.rotated, .base = options.rotary_base};
+  const kernels::Rotary rotary{.heads = options.heads + options.key_value_heads,
+                               .head_width = static_cast<int>(h),
+                               .rotated = options.rotated,
+                               .base = options.rotary_base};
   Tensor positions;
   if (options.rotated > 0) {
     positions = pass.tensor({x.tokens()}, DType::int32);
@@ -106,7 +116,8 @@ Var self_attention(const Var& x, const AttentionOptions& options) {
 
   AttentionProblem problem = problem_for(pass, options);
   problem.query = columns(x.value(), 0, query_width);
-  const View key = columns(x.value(), query_width, key_width), value = columns(x.value(), query_width + key_width, key_width);
+  const View key = columns(x.value(), query_width, key_width),
+             value = columns(x.value(), query_width + key_width, key_width);
   if (options.caches.empty()) {
     span_packed(problem, key, value, sequences, sequences);
   } else {
@@ -124,8 +135,10 @@ Var self_attention(const Var& x, const AttentionOptions& options) {
     // Turned back in place, which must not touch what is already there.
     const Tensor own = dx && !dx.accumulate ? Tensor::borrow(dx.view.data, x.shape()) : pass.tensor(x.shape());
     attention_backward(problem, result.output.view(), result.log_sum_exp.floats(), dy.view(),
-                       {.query = columns(own, 0, query_width), .key = columns(own, query_width, key_width),
-                        .value = columns(own, query_width + key_width, key_width), .relative = relative_gradient(options, d)},
+                       {.query = columns(own, 0, query_width),
+                        .key = columns(own, query_width, key_width),
+                        .value = columns(own, query_width + key_width, key_width),
+                        .relative = relative_gradient(options, d)},
                        pass.pool());
     if (options.rotated > 0) {
       kernels::Rotary back = rotary;
@@ -140,7 +153,8 @@ Var self_attention(const Var& x, const AttentionOptions& options) {
 Var cross_attention(const Var& query, const Var& key_value, const AttentionOptions& options) {
   const std::int64_t h = options.head_width, query_width = options.heads * h, key_width = options.key_value_heads * h;
   if (query.width() != query_width)
-    throw Error("cross_attention: query is {}; {} heads of width {} need a width of {}", query.shape(), options.heads, h, query_width);
+    throw Error("cross_attention: query is {}; {} heads of width {} need a width of {}", query.shape(), options.heads,
+                h, query_width);
   if (key_value && key_value.width() != 2 * key_width)
     throw Error("cross_attention: key_value is {}; {} heads of width {} need a width of {}", key_value.shape(),
                 options.key_value_heads, h, 2 * key_width);
@@ -149,7 +163,8 @@ Var cross_attention(const Var& query, const Var& key_value, const AttentionOptio
   problem.query = query.value().view();
   if (key_value) {
     if (key_value.sequences().count() != query.sequences().count())
-      throw Error("cross_attention: {} sequences of queries, {} of keys", query.sequences().count(), key_value.sequences().count());
+      throw Error("cross_attention: {} sequences of queries, {} of keys", query.sequences().count(),
+                  key_value.sequences().count());
     span_packed(problem, columns(key_value.value(), 0, key_width), columns(key_value.value(), key_width, key_width),
                 query.sequences(), key_value.sequences());
   } else {
@@ -159,20 +174,21 @@ Var cross_attention(const Var& query, const Var& key_value, const AttentionOptio
   if (recording && !key_value) throw Error("cross_attention: a pass with caches cannot be differentiated");
   const Result result = forward(pass, options, problem, recording);
 
-  return pass.record(result.output, {&query, &key_value, &options.relative}, [=, &pass](const Tensor& dy, Gradients& d) {
-    const auto dq = d.to(query), dkv = d.to(key_value);
-    AttentionGradients to;
-    to.query = dq.view;
-    to.accumulate_query = dq.accumulate;
-    to.relative = relative_gradient(options, d);
-    if (dkv) {
-      const Tensor both = Tensor::borrow(dkv.view.data, key_value.shape());
-      to.key = columns(both, 0, key_width);
-      to.value = columns(both, key_width, key_width);
-      to.accumulate_key = to.accumulate_value = dkv.accumulate;
-    }
-    attention_backward(problem, result.output.view(), result.log_sum_exp.floats(), dy.view(), to, pass.pool());
-  });
+  return pass.record(
+      result.output, {&query, &key_value, &options.relative}, [=, &pass](const Tensor& dy, Gradients& d) {
+        const auto dq = d.to(query), dkv = d.to(key_value);
+        AttentionGradients to;
+        to.query = dq.view;
+        to.accumulate_query = dq.accumulate;
+        to.relative = relative_gradient(options, d);
+        if (dkv) {
+          const Tensor both = Tensor::borrow(dkv.view.data, key_value.shape());
+          to.key = columns(both, 0, key_width);
+          to.value = columns(both, key_width, key_width);
+          to.accumulate_key = to.accumulate_value = dkv.accumulate;
+        }
+        attention_backward(problem, result.output.view(), result.log_sum_exp.floats(), dy.view(), to, pass.pool());
+      });
 }
 
 Var relative_from_buckets(const Var& table, std::int64_t reach, bool bidirectional, std::int64_t largest_distance) {

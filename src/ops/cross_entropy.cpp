@@ -1,6 +1,6 @@
-#include "ops/checks.h"
-
 #include <algorithm>
+
+#include "ops/checks.h"
 
 namespace heed {
 
@@ -16,8 +16,11 @@ std::int64_t chunk_rows(std::int64_t classes) {
 Loss cross_entropy(const Var& hidden, const Var& weight, const Var& bias, std::span<const std::int32_t> targets,
                    float label_smoothing, std::span<const float> row_weights) {
   const std::int64_t rows = hidden.tokens(), width = hidden.width(), classes = weight.shape()[0];
-  if (weight.width() != width) throw Error("cross_entropy: hidden is {}, weight is {}; weight must be [classes, {}]", hidden.shape(), weight.shape(), width);
-  if (static_cast<std::int64_t>(targets.size()) != rows) throw Error("cross_entropy: {} targets for {} rows", targets.size(), rows);
+  if (weight.width() != width)
+    throw Error("cross_entropy: hidden is {}, weight is {}; weight must be [classes, {}]", hidden.shape(),
+                weight.shape(), width);
+  if (static_cast<std::int64_t>(targets.size()) != rows)
+    throw Error("cross_entropy: {} targets for {} rows", targets.size(), rows);
   if (!row_weights.empty() && static_cast<std::int64_t>(row_weights.size()) != rows)
     throw Error("cross_entropy: {} row weights for {} rows", row_weights.size(), rows);
   check_vector("cross_entropy", "bias", bias, classes, hidden);
@@ -34,35 +37,58 @@ Loss cross_entropy(const Var& hidden, const Var& weight, const Var& bias, std::s
   float* loss = losses.floats();
   const std::int64_t chunk = std::min(chunk_rows(classes), std::max<std::int64_t>(rows, 1));
   Tensor logits = pass.tensor({chunk, classes});
-  Tensor rounded = differentiate && product == kernels::Product::bfloat16 ? pass.tensor({chunk, classes}, DType::bfloat16) : Tensor();
+  Tensor rounded = differentiate && product == kernels::Product::bfloat16
+                       ? pass.tensor({chunk, classes}, DType::bfloat16)
+                       : Tensor();
   for (std::int64_t begin = 0; begin < rows; begin += chunk) {
     const std::int64_t end = std::min(rows, begin + chunk), m = end - begin;
     const Tensor part = logits.slice(0, m);
     const View x = hidden.value().slice(begin, end).view();
-    kernels::matmul({.m = m, .n = classes, .k = width, .a = x, .b = weight.value().view(), .b_transposed = true,
-                     .c = part.view(), .bias = floats_or_null(bias), .product = product},
+    kernels::matmul({.m = m,
+                     .n = classes,
+                     .k = width,
+                     .a = x,
+                     .b = weight.value().view(),
+                     .b_transposed = true,
+                     .c = part.view(),
+                     .bias = floats_or_null(bias),
+                     .product = product},
                     pass.pool());
     const bool weighted = !row_weights.empty() && differentiate;
     // A weighted gradient is multiplied before it is rounded.
     Tensor gradient = !differentiate ? Tensor() : rounded && !weighted ? rounded.slice(0, m) : part;
-    kernels::softmax_cross_entropy(part.view(), targets.data() + begin, label_smoothing, differentiate ? gradient.view() : View{},
-                                   loss + begin, loss + rows + begin, loss + 2 * rows + begin, pass.pool());
+    kernels::softmax_cross_entropy(part.view(), targets.data() + begin, label_smoothing,
+                                   differentiate ? gradient.view() : View{}, loss + begin, loss + rows + begin,
+                                   loss + 2 * rows + begin, pass.pool());
     if (!differentiate) continue;
     if (weighted) {
       for (std::int64_t i = 0; i < m; ++i)
-        for (std::int64_t j = 0; j < classes; ++j) part.floats()[i * classes + j] *= row_weights[static_cast<std::size_t>(begin + i)];
+        for (std::int64_t j = 0; j < classes; ++j)
+          part.floats()[i * classes + j] *= row_weights[static_cast<std::size_t>(begin + i)];
       if (rounded) {
         gradient = rounded.slice(0, m);
         kernels::convert(part.view(), gradient.view(), pass.pool());
       }
     }
     if (dhidden)
-      kernels::matmul({.m = m, .n = width, .k = classes, .a = gradient.view(), .b = weight.value().view(),
-                       .c = dhidden.slice(begin, end).view(), .product = product},
+      kernels::matmul({.m = m,
+                       .n = width,
+                       .k = classes,
+                       .a = gradient.view(),
+                       .b = weight.value().view(),
+                       .c = dhidden.slice(begin, end).view(),
+                       .product = product},
                       pass.pool());
     if (const auto dw = gradients.to(weight))
-      kernels::matmul({.m = classes, .n = width, .k = m, .a = gradient.view(), .a_transposed = true, .b = x, .c = dw.view,
-                       .accumulate = dw.accumulate, .product = product},
+      kernels::matmul({.m = classes,
+                       .n = width,
+                       .k = m,
+                       .a = gradient.view(),
+                       .a_transposed = true,
+                       .b = x,
+                       .c = dw.view,
+                       .accumulate = dw.accumulate,
+                       .product = product},
                       pass.pool());
     if (const auto db = bias ? gradients.to(bias) : GradientTarget{})
       kernels::sum_rows(gradient.view(), db.floats(), db.accumulate, pass.pool());
@@ -82,7 +108,8 @@ Loss cross_entropy(const Var& hidden, const Var& weight, const Var& bias, std::s
   result.total = sum;
   result.sum = pass.record(total, {&hidden, &weight, &bias}, [=](const Tensor& dy, Gradients& d) {
     // The forward added the weight's gradient for a loss that starts from 1, so nothing else can be started from.
-    if (dy.floats()[0] != 1.0f) throw Error("cross_entropy: backward must start from the loss itself (gradient 1, not {})", dy.floats()[0]);
+    if (dy.floats()[0] != 1.0f)
+      throw Error("cross_entropy: backward must start from the loss itself (gradient 1, not {})", dy.floats()[0]);
     if (dhidden) d.pass_on(hidden, dhidden);
   });
   return result;

@@ -32,10 +32,12 @@ Var add_dropout(const Var& residual, const Var& x, float rate) {
   Tensor y = pass.tensor(x.shape());
   kernels::convert(residual.value().view(), y.view(), pass.pool());
   kernels::dropout(x.value().view(), rate, key, y.view(), true, pass.pool());
-  return pass.record(y, {&residual, &x}, [residual = residual.place(), x = x.place(), rate, key, &pass](const Tensor& dy, Gradients& d) {
-    if (const auto dx = d.to(x)) kernels::dropout(dy.view(), rate, key, dx.view, dx.accumulate, pass.pool());
-    d.pass_on(residual, dy);
-  });
+  return pass.record(y, {&residual, &x},
+                     [residual = residual.place(), x = x.place(), rate, key, &pass](const Tensor& dy, Gradients& d) {
+                       if (const auto dx = d.to(x))
+                         kernels::dropout(dy.view(), rate, key, dx.view, dx.accumulate, pass.pool());
+                       d.pass_on(residual, dy);
+                     });
 }
 
 }  // namespace heed

@@ -2,7 +2,8 @@
 
 namespace heed {
 
-Var embedding(Pass& pass, std::span<const std::int32_t> ids, SequencesPointer sequences, const Var& table, float scale) {
+Var embedding(Pass& pass, std::span<const std::int32_t> ids, SequencesPointer sequences, const Var& table,
+              float scale) {
   const auto count = static_cast<std::int64_t>(ids.size());
   if (sequences && sequences->tokens() != count)
     throw Error("embedding: {} ids for sequences of {} tokens together", count, sequences->tokens());
@@ -12,7 +13,8 @@ Var embedding(Pass& pass, std::span<const std::int32_t> ids, SequencesPointer se
   auto* id = kept.as<std::int32_t>();
   for (std::int64_t i = 0; i < count; ++i) {
     id[i] = ids[static_cast<std::size_t>(i)];
-    if (id[i] < 0 || id[i] >= entries) throw Error("embedding: id {} at place {} is outside the table of {} entries", id[i], i, entries);
+    if (id[i] < 0 || id[i] >= entries)
+      throw Error("embedding: id {} at place {} is outside the table of {} entries", id[i], i, entries);
   }
   Tensor y = pass.tensor({count, table.width()});
   kernels::gather(table.value().view(), id, count, scale, y.view(), pass.pool());

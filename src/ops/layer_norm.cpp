@@ -14,9 +14,14 @@ Var layer_norm(const Var& x, const Var& gain, const Var& bias, float epsilon, DT
   return pass.record(y, {&x, &gain, &bias}, [=, &pass](const Tensor& dy, Gradients& d) {
     // x̂ = (x − mean)·r;  dx = r·(g·dy − mean(g·dy) − x̂·mean(g·dy·x̂));  dgain = Σ dy·x̂;  dbias = Σ dy
     const auto dx = d.to(x), dgain = d.to(gain), dbias = bias ? d.to(bias) : GradientTarget{};
-    kernels::layer_norm_backward(x.value().view(), gain.value().floats(), mean.floats(), inverse_deviation.floats(), dy.view(),
-                                 {.x = dx.view, .accumulate_x = dx.accumulate, .gain = dgain.floats(),
-                                  .accumulate_gain = dgain.accumulate, .bias = dbias.floats(), .accumulate_bias = dbias.accumulate},
+    kernels::layer_norm_backward(x.value().view(), gain.value().floats(), mean.floats(), inverse_deviation.floats(),
+                                 dy.view(),
+                                 {.x = dx.view,
+                                  .accumulate_x = dx.accumulate,
+                                  .gain = dgain.floats(),
+                                  .accumulate_gain = dgain.accumulate,
+                                  .bias = dbias.floats(),
+                                  .accumulate_bias = dbias.accumulate},
                                  pass.pool());
   });
 }

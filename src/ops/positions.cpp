@@ -1,6 +1,6 @@
-#include "ops/checks.h"
-
 #include <cmath>
+
+#include "ops/checks.h"
 
 namespace heed {
 
@@ -21,13 +21,15 @@ Tensor token_positions(const Var& x) {
 
 Var add_learned_positions(const Var& x, const Var& table) {
   Pass& pass = x.pass();
-  if (table.width() != x.width()) throw Error("add_learned_positions: x is {}, the table is {}", x.shape(), table.shape());
+  if (table.width() != x.width())
+    throw Error("add_learned_positions: x is {}, the table is {}", x.shape(), table.shape());
   const Tensor positions = token_positions(x);
   const auto* position = positions.as<std::int32_t>();
   for (std::int64_t i = 0; i < x.tokens(); ++i)
     if (position[i] >= table.shape()[0])
-      throw Error("a sequence reaches position {}, but the model has learned only {}: raise model.context or cut the input",
-                  position[i] + 1, table.shape()[0]);
+      throw Error(
+          "a sequence reaches position {}, but the model has learned only {}: raise model.context or cut the input",
+          position[i] + 1, table.shape()[0]);
   Tensor y = pass.tensor(x.shape());
   kernels::gather(table.value().view(), position, x.tokens(), 1.0f, y.view(), pass.pool());
   kernels::add_scaled(x.value().view(), 1.0f, y.view(), 1.0f, pass.pool());
@@ -45,7 +47,8 @@ Var add_sinusoidal_positions(const Var& x) {
   const std::int64_t width = x.width();
   const Tensor positions = token_positions(x);
   const auto* position = positions.as<std::int32_t>();
-  // One row a position that occurs, from the first to the last: sequences share them, and a running generation makes few.
+  // One row a position that occurs, from the first to the last: sequences share them, and a running generation makes
+  // few.
   std::int32_t first = 0, last = -1;
   for (std::int64_t i = 0; i < x.tokens(); ++i) {
     first = i == 0 ? position[i] : std::min(first, position[i]);
@@ -56,11 +59,13 @@ Var add_sinusoidal_positions(const Var& x) {
   pass.pool().parallel_for(count, [&](std::int64_t row) {
     float* to = table.floats() + row * width;
     for (std::int64_t j = 0; j < width; ++j) {
-      const double angle = static_cast<double>(first + row) * std::pow(10000.0, -static_cast<double>(j / 2 * 2) / static_cast<double>(width));
+      const double angle = static_cast<double>(first + row) *
+                           std::pow(10000.0, -static_cast<double>(j / 2 * 2) / static_cast<double>(width));
       to[j] = static_cast<float>(j % 2 == 0 ? std::sin(angle) : std::cos(angle));
     }
   });
-  for (std::int64_t i = 0; i < x.tokens(); ++i) positions.as<std::int32_t>()[i] -= first;  // from here on: rows of the table
+  for (std::int64_t i = 0; i < x.tokens(); ++i)
+    positions.as<std::int32_t>()[i] -= first;  // from here on: rows of the table
   Tensor y = pass.tensor(x.shape());
   kernels::gather(table.view(), position, x.tokens(), 1.0f, y.view(), pass.pool());
   kernels::add_scaled(x.value().view(), 1.0f, y.view(), 1.0f, pass.pool());

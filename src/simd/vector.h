@@ -1,6 +1,6 @@
 #pragma once
-// The vector that a kernel is written in: one width per instruction set, the same operators everywhere. Only files under
-// a cpu/ folder include this; they are compiled once per instruction set with HEED_ISA naming the namespace.
+// The vector that a kernel is written in: one width per instruction set, the same operators everywhere. Only files
+// under a cpu/ folder include this; they are compiled once per instruction set with HEED_ISA naming the namespace.
 //
 // Vectors are GCC/Clang vector extensions, so + - * / and comparisons are the language's own; what the extensions lack
 // (fused multiply-add, masked loads, reductions, exp, tanh) stands here. Every function is inlined always: nothing of
@@ -316,8 +316,8 @@ HEED_INLINE F exp2_of_negative(F x) {
   return select(x < set1(-126.0f), zero(), times_power_of_two(p, whole));
 #endif
 }
-/// e^x, error about 1 unit in the last place; 0 below about −87.3 (results are never subnormal), and from 88.72 on nearly
-/// 2¹²⁸. NaN gives NaN.
+/// e^x, error about 1 unit in the last place; 0 below about −87.3 (results are never subnormal), and from 88.72 on
+/// nearly 2¹²⁸. NaN gives NaN.
 HEED_INLINE F exp(F x) {
   const F bounded = min(set1(88.722f), x);  // x last: a NaN stays
   const F whole = round_to_whole(bounded * set1(1.44269504088896f));
@@ -350,11 +350,12 @@ HEED_INLINE F log(F x) {
   p = fma(p, f, set1(-2.4999993993e-1f));
   p = fma(p, f, set1(3.3333331174e-1f));
   const F square = f * f;
-  return fma(__builtin_convertvector(exponent, F), set1(0.693147180559945309f), f + fma(p * f, square, set1(-0.5f) * square));
+  return fma(__builtin_convertvector(exponent, F), set1(0.693147180559945309f),
+             f + fma(p * f, square, set1(-0.5f) * square));
 }
 
-/// Hyperbolic tangent, relative error about 4e-7: an odd rational function of degrees 9 and 8, of least relative error up
-/// to 9 (2e-8), where the tangent is 1 to rounding. Half the work of exp and a polynomial near 0.
+/// Hyperbolic tangent, relative error about 4e-7: an odd rational function of degrees 9 and 8, of least relative error
+/// up to 9 (2e-8), where the tangent is 1 to rounding. Half the work of exp and a polynomial near 0.
 HEED_INLINE F tanh(F x) {
   const F bounded = max(set1(-9.0f), min(set1(9.0f), x));  // x last: a NaN stays, and ±9 gives ±1
   const F square = bounded * bounded;

@@ -14,7 +14,8 @@ namespace heed {
 
 namespace {
 
-Tensor class_logits(const Evaluation& with, Pass& pass, std::span<const std::int32_t> source, const std::vector<std::int64_t>& offsets) {
+Tensor class_logits(const Evaluation& with, Pass& pass, std::span<const std::int32_t> source,
+                    const std::vector<std::int64_t>& offsets) {
   const Var hidden = with.model.summarise(with.model.encode(pass, {source, sequences_of(offsets)}));
   return linear(hidden, with.model.output_weight(pass), with.model.output_bias(pass)).value();
 }
@@ -32,8 +33,8 @@ void divide_by_temperature(const Evaluation& with, const Tensor& logits) {
 
 }  // namespace
 
-Measures evaluate(const Evaluation& with, const Batches& batches, const std::function<void(std::int64_t, std::int64_t)>& progress,
-                  ClassPredictions* predictions) {
+Measures evaluate(const Evaluation& with, const Batches& batches,
+                  const std::function<void(std::int64_t, std::int64_t)>& progress, ClassPredictions* predictions) {
   const bool classes = with.text.task == Task::classification;
   double loss = 0.0;
   std::int64_t count = 0, correct = 0;
@@ -54,7 +55,8 @@ Measures evaluate(const Evaluation& with, const Batches& batches, const std::fun
         const float* log_probability = logits.floats() + row * logits.width();
         const std::int32_t label = batch.labels[static_cast<std::size_t>(row)];
         loss -= static_cast<double>(log_probability[label]);
-        predicted.push_back(static_cast<std::int32_t>(std::max_element(log_probability, log_probability + logits.width()) - log_probability));
+        predicted.push_back(static_cast<std::int32_t>(
+            std::max_element(log_probability, log_probability + logits.width()) - log_probability));
         actual.push_back(label);
         correct += predicted.back() == label;
         ++count;
@@ -68,9 +70,11 @@ Measures evaluate(const Evaluation& with, const Batches& batches, const std::fun
     if (progress) progress(i + 1, total);
   }
   if (count == 0) throw Error("nothing to evaluate: the data hold no example");
-  Measures measures{{"loss", loss / static_cast<double>(count)}, {"accuracy", static_cast<double>(correct) / static_cast<double>(count)}};
+  Measures measures{{"loss", loss / static_cast<double>(count)},
+                    {"accuracy", static_cast<double>(correct) / static_cast<double>(count)}};
   if (classes) {
-    const ClassificationScores scores = classification_scores(confusion_matrix(actual, predicted, static_cast<int>(with.text.labels.names().size())));
+    const ClassificationScores scores =
+        classification_scores(confusion_matrix(actual, predicted, static_cast<int>(with.text.labels.names().size())));
     measures["macro_f1"] = scores.macro.f1;
     measures["macro_recall"] = scores.macro.recall;
     measures["micro_f1"] = scores.micro.f1;
@@ -94,7 +98,9 @@ Tensor classify(const Evaluation& with, const std::vector<std::vector<std::int32
     std::size_t end = begin;
     while (end < texts.size() && (end == begin || ids.size() + texts[end].size() <= most_tokens)) {
       if (static_cast<std::int64_t>(texts[end].size()) > with.model.context())
-        throw Error("text {} has {} tokens, more than the model's context of {}: cut it, or train with a larger model.context", end + 1, texts[end].size(), with.model.context());
+        throw Error(
+            "text {} has {} tokens, more than the model's context of {}: cut it, or train with a larger model.context",
+            end + 1, texts[end].size(), with.model.context());
       ids.insert(ids.end(), texts[end].begin(), texts[end].end());
       offsets.push_back(static_cast<std::int64_t>(ids.size()));
       ++end;
@@ -103,7 +109,8 @@ Tensor classify(const Evaluation& with, const std::vector<std::vector<std::int32
     const Tensor logits = class_logits(with, pass, ids, offsets);
     divide_by_temperature(with, logits);
     kernels::softmax_rows(logits.view(), false, with.pool);
-    kernels::convert(logits.view(), all.slice(static_cast<std::int64_t>(begin), static_cast<std::int64_t>(end)).view(), with.pool);
+    kernels::convert(logits.view(), all.slice(static_cast<std::int64_t>(begin), static_cast<std::int64_t>(end)).view(),
+                     with.pool);
     begin = end;
   }
   return all;
@@ -118,12 +125,14 @@ Tensor hidden_states(const Evaluation& with, const std::vector<std::vector<std::
   }
   Pass pass(with.arena, with.pool, options_of(with));
   const TokenRows rows{ids, sequences_of(offsets)};
-  const Var hidden = with.text.task == Task::language_modelling ? with.model.decode(pass, rows, Var()) : with.model.encode(pass, rows);
+  const Var hidden =
+      with.text.task == Task::language_modelling ? with.model.decode(pass, rows, Var()) : with.model.encode(pass, rows);
   return hidden.dtype() == DType::float32 ? hidden.keep() : hidden.value().to(DType::float32);
 }
 
-std::vector<Generated> generate_texts(const Model& model, const TextEncoder& text, Session& session, const std::vector<std::string>& texts,
-                                      const GenerationConfig& generation, GenerationCallbacks callbacks) {
+std::vector<Generated> generate_texts(const Model& model, const TextEncoder& text, Session& session,
+                                      const std::vector<std::string>& texts, const GenerationConfig& generation,
+                                      GenerationCallbacks callbacks) {
   const bool translating = makes_text_from_text(text.task);
   const Vocabulary& vocabulary = translating ? *text.target : *text.source;
   std::vector<GenerationInput> inputs;
@@ -140,32 +149,40 @@ std::vector<Generated> generate_texts(const Model& model, const TextEncoder& tex
   return answers(model, session, inputs, generation, end, callbacks);
 }
 
-Measures evaluate_translation(const Evaluation& with, const std::vector<std::string>& sources, const std::vector<std::string>& references,
-                              const GenerationConfig& generation, std::vector<std::string>* texts,
+Measures evaluate_translation(const Evaluation& with, const std::vector<std::string>& sources,
+                              const std::vector<std::string>& references, const GenerationConfig& generation,
+                              std::vector<std::string>* texts,
                               const std::function<void(std::size_t, std::size_t)>& progress) {
   Session session(with.pool, with.precision);
   GenerationCallbacks callbacks;
   callbacks.progress = progress;
   std::vector<std::string> found;
-  for (Generated& answer : generate_texts(with.model, with.text, session, sources, generation, std::move(callbacks))) found.push_back(std::move(answer.text));
+  for (Generated& answer : generate_texts(with.model, with.text, session, sources, generation, std::move(callbacks)))
+    found.push_back(std::move(answer.text));
   const Measures measures{{"bleu", corpus_bleu(found, {references}).score}, {"chrf", corpus_chrf(found, {references})}};
   if (texts) *texts = std::move(found);
   return measures;
 }
 
-Measures rouge_measures(const std::vector<std::string>& summaries, const std::vector<std::vector<std::string>>& references) {
+Measures rouge_measures(const std::vector<std::string>& summaries,
+                        const std::vector<std::vector<std::string>>& references) {
   const RougeScores scores = corpus_rouge(summaries, references, {.stem = true});
-  return {{"rouge_1", 100 * scores.rouge_1.f1}, {"rouge_2", 100 * scores.rouge_2.f1}, {"rouge_l", 100 * scores.rouge_l.f1}, {"rouge_l_sum", 100 * scores.rouge_l_sum.f1}};
+  return {{"rouge_1", 100 * scores.rouge_1.f1},
+          {"rouge_2", 100 * scores.rouge_2.f1},
+          {"rouge_l", 100 * scores.rouge_l.f1},
+          {"rouge_l_sum", 100 * scores.rouge_l_sum.f1}};
 }
 
-Measures evaluate_summaries(const Evaluation& with, const std::vector<std::string>& sources, const std::vector<std::vector<std::string>>& references,
-                            const GenerationConfig& generation, std::vector<std::string>* texts,
+Measures evaluate_summaries(const Evaluation& with, const std::vector<std::string>& sources,
+                            const std::vector<std::vector<std::string>>& references, const GenerationConfig& generation,
+                            std::vector<std::string>* texts,
                             const std::function<void(std::size_t, std::size_t)>& progress) {
   Session session(with.pool, with.precision);
   GenerationCallbacks callbacks;
   callbacks.progress = progress;
   std::vector<std::string> found;
-  for (Generated& answer : generate_texts(with.model, with.text, session, sources, generation, std::move(callbacks))) found.push_back(std::move(answer.text));
+  for (Generated& answer : generate_texts(with.model, with.text, session, sources, generation, std::move(callbacks)))
+    found.push_back(std::move(answer.text));
   Measures measures = rouge_measures(found, references);
   if (texts) *texts = std::move(found);
   return measures;

@@ -14,8 +14,8 @@ Var answer_scores(const Model& model, Pass& pass, const PackedBatch& batch) {
   return linear(hidden, model.output_weight(pass), model.output_bias(pass));
 }
 
-Loss batch_loss(Task task, const Model& model, Pass& pass, const PackedBatch& batch,
-                float label_smoothing, std::span<const float> class_weights) {
+Loss batch_loss(Task task, const Model& model, Pass& pass, const PackedBatch& batch, float label_smoothing,
+                std::span<const float> class_weights) {
   if (task == Task::question_answering)
     return position_cross_entropy(answer_scores(model, pass, batch), {batch.answers_first, batch.answers_last});
   Var hidden;
@@ -31,7 +31,8 @@ Loss batch_loss(Task task, const Model& model, Pass& pass, const PackedBatch& ba
   std::vector<float> row_weights;
   if (task == Task::classification && !class_weights.empty())
     for (const std::int32_t label : targets) row_weights.push_back(class_weights[static_cast<std::size_t>(label)]);
-  return cross_entropy(hidden, model.output_weight(pass), model.output_bias(pass), targets, label_smoothing, row_weights);
+  return cross_entropy(hidden, model.output_weight(pass), model.output_bias(pass), targets, label_smoothing,
+                       row_weights);
 }
 
 }  // namespace heed

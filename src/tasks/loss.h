@@ -1,13 +1,15 @@
 #pragma once
 #include <heed/model.h>
+
 #include "text/batches.h"
 
 namespace heed {
 
-/// The loss of a batch by its task: next tokens (language modelling, translation, summarisation), classes, or the places
-/// of an answer's first and last token. class_weights: what examples of each class count in the loss, or empty: 1.
-Loss batch_loss(Task task, const Model& model, Pass& pass, const PackedBatch& batch,
-                float label_smoothing, std::span<const float> class_weights = {});
+/// The loss of a batch by its task: next tokens (language modelling, translation, summarisation), classes, or the
+/// places of an answer's first and last token. class_weights: what examples of each class count in the loss, or
+/// empty: 1.
+Loss batch_loss(Task task, const Model& model, Pass& pass, const PackedBatch& batch, float label_smoothing,
+                std::span<const float> class_weights = {});
 
 /// Question answering: how well each token of target_input begins and ends the answer, before the softmax over its
 /// sequence: [tokens, 2].

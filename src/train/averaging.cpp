@@ -18,17 +18,20 @@ void Averages::update(Model& model, std::int64_t step, ThreadPool& pool) {
   const double decay = std::min(decay_, (1.0 + static_cast<double>(step)) / (10.0 + static_cast<double>(step)));
   std::size_t i = 0;
   for (const auto& [name, weight] : model.weights())
-    kernels::add_scaled(weight.value().view(), static_cast<float>(1.0 - decay), moving_[i++].view(), static_cast<float>(decay), pool);
+    kernels::add_scaled(weight.value().view(), static_cast<float>(1.0 - decay), moving_[i++].view(),
+                        static_cast<float>(decay), pool);
 }
 
-std::vector<std::pair<std::int64_t, std::filesystem::path>> Averages::kept_files(const std::filesystem::path& folder) const {
+std::vector<std::pair<std::int64_t, std::filesystem::path>> Averages::kept_files(
+    const std::filesystem::path& folder) const {
   std::vector<std::pair<std::int64_t, std::filesystem::path>> files;
   const std::string prefix = "validated-";
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     const std::string name = entry.path().stem().string();
     if (!name.starts_with(prefix) || entry.path().extension() != ".safetensors") continue;
     std::int64_t step = 0;
-    if (std::from_chars(name.data() + prefix.size(), name.data() + name.size(), step).ec == std::errc()) files.emplace_back(step, entry.path());
+    if (std::from_chars(name.data() + prefix.size(), name.data() + name.size(), step).ec == std::errc())
+      files.emplace_back(step, entry.path());
   }
   std::sort(files.begin(), files.end());
   return files;
@@ -38,7 +41,8 @@ void Averages::keep(Model& model, const std::filesystem::path& folder, std::int6
   if (last_ < 2) return;
   write_safetensors(folder / ("validated-" + std::to_string(step) + ".safetensors"), named_weights(model));
   auto files = kept_files(folder);
-  for (std::size_t i = 0; i + static_cast<std::size_t>(last_) < files.size(); ++i) std::filesystem::remove(files[i].second);
+  for (std::size_t i = 0; i + static_cast<std::size_t>(last_) < files.size(); ++i)
+    std::filesystem::remove(files[i].second);
 }
 
 void Averages::forget_after(const std::filesystem::path& folder, std::int64_t step) const {

@@ -1,19 +1,20 @@
 #pragma once
-#include <filesystem>
-#include <vector>
-
 #include <heed/model.h>
 #include <heed/training_config.h>
+
+#include <filesystem>
+#include <vector>
 
 namespace heed {
 
 /// Means of weights over a training, which usually predict better than the last weights: a moving average of every step
-/// (training.average_decay; Polyak & Juditsky 1992), or the mean at the last validations (training.average; Junczys-Dowmunt
-/// et al. 2016), which are kept as files beside the checkpoint until the end.
+/// (training.average_decay; Polyak & Juditsky 1992), or the mean at the last validations (training.average;
+/// Junczys-Dowmunt et al. 2016), which are kept as files beside the checkpoint until the end.
 class Averages {
  public:
   Averages(Model& model, const TrainingConfig& config);
-  /// After a step: average = decay·average + (1 − decay)·weight. The decay grows from 0.1 so that the start is forgotten.
+  /// After a step: average = decay·average + (1 − decay)·weight. The decay grows from 0.1 so that the start is
+  /// forgotten.
   void update(Model& model, std::int64_t step, ThreadPool& pool);
   /// The moving averages in the order of the weights, or nothing.
   std::vector<Tensor>& tensors() { return moving_; }

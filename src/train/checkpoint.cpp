@@ -11,7 +11,8 @@ namespace {
 
 /// Calls f(name, member) for every field of Progress, once for reading and writing.
 void progress_fields(auto& self, auto&& f) {
-  f("step", self.step), f("epoch", self.epoch), f("batch", self.batch), f("tokens", self.tokens), f("seconds", self.seconds);
+  f("step", self.step), f("epoch", self.epoch), f("batch", self.batch), f("tokens", self.tokens),
+      f("seconds", self.seconds);
   f("best", self.best), f("best_step", self.best_step), f("validations", self.validations);
   f("without_better", self.without_better), f("validated_step", self.validated_step), f("loss_sum", self.loss_sum);
   f("loss_count", self.loss_count), f("metrics_bytes", self.metrics_bytes), f("finished", self.finished);
@@ -20,7 +21,8 @@ void progress_fields(auto& self, auto&& f) {
 void copy_into(const SafetensorsReader& file, const std::string& name, const Tensor& to) {
   const Tensor from = file.tensor(name);
   if (from.shape() != to.shape() || from.dtype() != to.dtype())
-    throw Error("{}: {} is {}, the model needs {}: the checkpoint is of another model", file.name(), name, from.shape(), to.shape());
+    throw Error("{}: {} is {}, the model needs {}: the checkpoint is of another model", file.name(), name, from.shape(),
+                to.shape());
   std::memcpy(to.data(), from.data(), static_cast<std::size_t>(to.bytes()));
 }
 
@@ -36,21 +38,25 @@ void load_weights(const SafetensorsReader& file, Model& model) {
   std::unordered_set<std::string> wanted;
   for (auto& [name, weight] : model.weights()) {
     wanted.insert(name);
-    if (!file.has(name)) throw Error("{}: the weight {} is missing: the file is of another architecture", file.name(), name);
+    if (!file.has(name))
+      throw Error("{}: the weight {} is missing: the file is of another architecture", file.name(), name);
     const Tensor value = file.tensor(name);
     if (value.shape() != weight.shape())
-      throw Error("{}: {} is {}, the recipe's model needs {}: the file is of another architecture", file.name(), name, value.shape(), weight.shape());
+      throw Error("{}: {} is {}, the recipe's model needs {}: the file is of another architecture", file.name(), name,
+                  value.shape(), weight.shape());
     if (value.dtype() != DType::float32 && value.dtype() != DType::bfloat16 && value.dtype() != DType::float16)
       throw Error("{}: {} is {}; weights are float32, bfloat16 or float16", file.name(), name, name_of(value.dtype()));
     weight.set(value);
   }
   for (const SafetensorsEntry& entry : file.entries())
     if (!wanted.contains(entry.name))
-      throw Error("{}: the weight {} is not one of the recipe's model: the file is of another architecture", file.name(), entry.name);
+      throw Error("{}: the weight {} is not one of the recipe's model: the file is of another architecture",
+                  file.name(), entry.name);
 }
 
-void save_checkpoint(const std::filesystem::path& file, Model& model, const Optimizer& optimizer, const std::vector<Tensor>& averages,
-                     const Progress& progress, const std::string& recipe_fingerprint) {
+void save_checkpoint(const std::filesystem::path& file, Model& model, const Optimizer& optimizer,
+                     const std::vector<Tensor>& averages, const Progress& progress,
+                     const std::string& recipe_fingerprint) {
   NamedTensors tensors;
   std::size_t index = 0;
   for (auto& [name, value] : named_weights(model)) {
@@ -60,24 +66,32 @@ void save_checkpoint(const std::filesystem::path& file, Model& model, const Opti
   for (auto& part : optimizer.state()) tensors.push_back(std::move(part));
   nlohmann::json json;
   progress_fields(progress, [&](const char* name, const auto& value) { json[name] = value; });
-  write_safetensors(file, tensors, {{"heed.progress", json.dump()}, {"heed.recipe", recipe_fingerprint},
-                                    {"heed.optimizer_steps", std::to_string(optimizer.steps())}});
+  write_safetensors(file, tensors,
+                    {{"heed.progress", json.dump()},
+                     {"heed.recipe", recipe_fingerprint},
+                     {"heed.optimizer_steps", std::to_string(optimizer.steps())}});
 }
 
-Progress load_checkpoint(const std::filesystem::path& file, Model& model, Optimizer& optimizer, std::vector<Tensor>& averages,
-                         const std::string& recipe_fingerprint) {
+Progress load_checkpoint(const std::filesystem::path& file, Model& model, Optimizer& optimizer,
+                         std::vector<Tensor>& averages, const std::string& recipe_fingerprint) {
   const SafetensorsReader reader(file);
   reader.verify();
   const auto& metadata = reader.metadata();
   if (!metadata.contains("heed.progress") || !metadata.contains("heed.optimizer_steps"))
     throw Error("{}: not a checkpoint of a training (it has no heed.progress)", reader.name());
   if (const auto own = metadata.find("heed.recipe"); own == metadata.end() || own->second != recipe_fingerprint)
-    throw Error("{}: the checkpoint was made with another recipe or other data; train into another folder, or resume with the same", reader.name());
+    throw Error(
+        "{}: the checkpoint was made with another recipe or other data; train into another folder, or resume with the "
+        "same",
+        reader.name());
   Progress progress;
   const auto json = nlohmann::json::parse(metadata.at("heed.progress"), nullptr, false);
-  if (!json.is_object()) throw Error("{}: heed.progress is not a JSON object: the checkpoint is altered", reader.name());
+  if (!json.is_object())
+    throw Error("{}: heed.progress is not a JSON object: the checkpoint is altered", reader.name());
   progress_fields(progress, [&](const char* name, auto& value) {
-    if (!json.contains(name)) throw Error("{}: heed.progress lacks \"{}\": the checkpoint is altered or of another version", reader.name(), name);
+    if (!json.contains(name))
+      throw Error("{}: heed.progress lacks \"{}\": the checkpoint is altered or of another version", reader.name(),
+                  name);
     try {
       value = json[name].get<std::remove_reference_t<decltype(value)>>();
     } catch (const nlohmann::json::exception&) {
@@ -92,7 +106,8 @@ Progress load_checkpoint(const std::filesystem::path& file, Model& model, Optimi
   const std::string& steps_text = metadata.at("heed.optimizer_steps");
   std::int64_t steps = 0;
   if (std::from_chars(steps_text.data(), steps_text.data() + steps_text.size(), steps).ec != std::errc())
-    throw Error("{}: heed.optimizer_steps is \"{}\", not a number: the checkpoint is altered", reader.name(), steps_text);
+    throw Error("{}: heed.optimizer_steps is \"{}\", not a number: the checkpoint is altered", reader.name(),
+                steps_text);
   optimizer.restore(reader, steps);
   return progress;
 }

@@ -21,7 +21,8 @@ struct Engine::Parts {
   Evaluation evaluation() { return {*folder.model, folder.text, arena, pool, precision, folder.temperature}; }
 };
 
-Engine::Engine(const std::filesystem::path& folder, int threads, bool verify) : parts_(std::make_unique<Parts>(folder, threads, verify)) {}
+Engine::Engine(const std::filesystem::path& folder, int threads, bool verify)
+    : parts_(std::make_unique<Parts>(folder, threads, verify)) {}
 Engine::~Engine() = default;
 Engine::Engine(Engine&&) noexcept = default;
 Engine& Engine::operator=(Engine&&) noexcept = default;
@@ -29,17 +30,22 @@ Engine& Engine::operator=(Engine&&) noexcept = default;
 const std::string& Engine::task() const { return parts_->folder.recipe.task; }
 const GenerationConfig& Engine::generation() const { return parts_->folder.recipe.generation; }
 
-std::string Engine::answer(std::string_view text, const GenerationConfig& how, const std::function<void(std::string_view)>& stream) {
+std::string Engine::answer(std::string_view text, const GenerationConfig& how,
+                           const std::function<void(std::string_view)>& stream) {
   GenerationCallbacks callbacks;
   if (stream) callbacks.stream = [&](std::size_t, std::string_view piece) { stream(piece); };
   Session session(parts_->pool, parts_->precision);
-  return generate_texts(*parts_->folder.model, parts_->folder.text, session, {std::string(text)}, how, std::move(callbacks)).front().text;
+  return generate_texts(*parts_->folder.model, parts_->folder.text, session, {std::string(text)}, how,
+                        std::move(callbacks))
+      .front()
+      .text;
 }
 
 std::vector<std::string> Engine::answers(const std::vector<std::string>& texts, const GenerationConfig& how) {
   Session session(parts_->pool, parts_->precision);
   std::vector<std::string> found;
-  for (Generated& answer : generate_texts(*parts_->folder.model, parts_->folder.text, session, texts, how, {})) found.push_back(std::move(answer.text));
+  for (Generated& answer : generate_texts(*parts_->folder.model, parts_->folder.text, session, texts, how, {}))
+    found.push_back(std::move(answer.text));
   return found;
 }
 
@@ -54,10 +60,16 @@ std::vector<std::pair<std::string, float>> Engine::classify(std::string_view tex
 
 std::string Engine::answer_question(std::string_view question, std::string_view passage) {
   const ModelFolder& folder = parts_->folder;
-  if (folder.text.task != Task::question_answering) throw Error("this model is for {}, not for question answering", text_of(folder.text.task));
-  return answer_questions(parts_->evaluation(), {{question, passage}}, span_options(folder.recipe, folder.text, generation())).front().text;
+  if (folder.text.task != Task::question_answering)
+    throw Error("this model is for {}, not for question answering", text_of(folder.text.task));
+  return answer_questions(parts_->evaluation(), {{question, passage}},
+                          span_options(folder.recipe, folder.text, generation()))
+      .front()
+      .text;
 }
 
-Tensor Engine::states(std::string_view text) { return hidden_states(parts_->evaluation(), {parts_->folder.text.input(text)}); }
+Tensor Engine::states(std::string_view text) {
+  return hidden_states(parts_->evaluation(), {parts_->folder.text.input(text)});
+}
 
 }  // namespace heed

@@ -10,9 +10,9 @@ namespace heed {
 
 struct AnswerMeasuring {
   GenerationConfig generation;
-  std::int64_t most = 0;       ///< only the first so many examples; 0: all
+  std::int64_t most = 0;         ///< only the first so many examples; 0: all
   std::vector<bool> articles{};  ///< question answering: only the questions of these articles; empty: all
-  bool thorough = false;       ///< translation: TER, too; summarisation: what taking a sentence of the text gives
+  bool thorough = false;         ///< translation: TER, too; summarisation: what taking a sentence of the text gives
   std::vector<std::string>* answers = nullptr;  ///< gets the answers, in the files' order
   std::function<void(std::size_t done, std::size_t total)> progress{};
 };

@@ -15,7 +15,8 @@ MetricsFile::MetricsFile(const std::filesystem::path& path, std::int64_t bytes) 
   if (file_ < 0) throw Error("{}: cannot be opened for writing: {}", path.string(), std::strerror(errno));
   if (::lseek(file_, 0, SEEK_END) < bytes) {
     ::close(file_);
-    throw Error("{}: has fewer bytes than the {} that the checkpoint has seen; give the file back, or train anew", path.string(), bytes);
+    throw Error("{}: has fewer bytes than the {} that the checkpoint has seen; give the file back, or train anew",
+                path.string(), bytes);
   }
   if (::ftruncate(file_, bytes) != 0 || ::lseek(file_, bytes, SEEK_SET) != bytes) {
     const int reason = errno;
@@ -32,7 +33,8 @@ void MetricsFile::write(const nlohmann::ordered_json& line) {
   while (done < text.size()) {
     const auto written = ::write(file_, text.data() + done, text.size() - done);
     if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) throw Error("{}: a line of metrics could not be written: {}", path_.string(), std::strerror(errno));
+    if (written <= 0)
+      throw Error("{}: a line of metrics could not be written: {}", path_.string(), std::strerror(errno));
     done += static_cast<std::size_t>(written);
   }
   bytes_ += static_cast<std::int64_t>(text.size());

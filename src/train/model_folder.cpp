@@ -18,16 +18,19 @@ json read_description(const std::filesystem::path& folder) {
   const std::filesystem::path file = folder / "heed.json";
   if (!std::filesystem::exists(folder)) throw Error("{}: no such model folder", folder.string());
   if (!std::filesystem::is_directory(folder) || !std::filesystem::exists(file))
-    throw Error("{}: not a model folder (it has no heed.json); `heed train RECIPE --out FOLDER` makes one", folder.string());
+    throw Error("{}: not a model folder (it has no heed.json); `heed train RECIPE --out FOLDER` makes one",
+                folder.string());
   std::ifstream in(file);
   std::stringstream text;
   text << in.rdbuf();
   json description = json::parse(text.str(), nullptr, false);
-  if (description.is_discarded() || !description.is_object() || !description.contains("format_version") || !description["format_version"].is_number_integer())
+  if (description.is_discarded() || !description.is_object() || !description.contains("format_version") ||
+      !description["format_version"].is_number_integer())
     throw Error("{}: not a description of a model: the file is altered or truncated", file.string());
   const int version = description["format_version"].get<int>();
   if (version < 1 || version > ModelFolder::format_version)
-    throw Error("{}: format version {}, this heed reads up to {}; use a newer heed", file.string(), version, ModelFolder::format_version);
+    throw Error("{}: format version {}, this heed reads up to {}; use a newer heed", file.string(), version,
+                ModelFolder::format_version);
   return description;
 }
 
@@ -50,14 +53,17 @@ Task task_named(const std::string& name) {
   if (name == "classification") return Task::classification;
   if (name == "summarisation") return Task::summarisation;
   if (name == "question-answering") return Task::question_answering;
-  throw Error("task is \"{}\": translation, summarisation, language-model, classification and question-answering are known",
-              name);
+  throw Error(
+      "task is \"{}\": translation, summarisation, language-model, classification and question-answering are known",
+      name);
 }
 
 ModelSizes sizes_of(const TextEncoder& text) {
   ModelSizes sizes;
   switch (text.task) {
-    case Task::language_modelling: sizes.target = text.source->size(); break;
+    case Task::language_modelling:
+      sizes.target = text.source->size();
+      break;
     case Task::translation:
     case Task::summarisation:
       sizes.source = text.source->size();
@@ -81,9 +87,15 @@ void write_model_folder(const std::filesystem::path& path, const Recipe& recipe,
   const bool own_target = makes_text_from_text(text.task) && text.target != text.source;
   if (own_target) text.target->save(path, "target");
   write_file_atomically(path / "recipe.toml", [&](Writer& writer) { writer.write(write_recipe(recipe)); });
-  const json description{{"format_version", ModelFolder::format_version}, {"heed", HEED_VERSION}, {"task", recipe.task},
-                         {"labels", text.labels.names()}, {"own_target_vocabulary", own_target}, {"documents", text.documents},
-                         {"lowercase", text.lowercase}, {"words_apart", text.words_apart}, {"unanswerable", text.unanswerable}};
+  const json description{{"format_version", ModelFolder::format_version},
+                         {"heed", HEED_VERSION},
+                         {"task", recipe.task},
+                         {"labels", text.labels.names()},
+                         {"own_target_vocabulary", own_target},
+                         {"documents", text.documents},
+                         {"lowercase", text.lowercase},
+                         {"words_apart", text.words_apart},
+                         {"unanswerable", text.unanswerable}};
   write_file_atomically(path / "heed.json", [&](Writer& writer) { writer.write(description.dump(2) + "\n"); });
 }
 
@@ -106,7 +118,8 @@ ModelFolder load_model_description(const std::filesystem::path& path) {
   folder.text.task = task_named(field<std::string>(description, path, "task"));
   folder.text.source = load_vocabulary(path, "source");
   if (makes_text_from_text(folder.text.task))
-    folder.text.target = field<bool>(description, path, "own_target_vocabulary") ? load_vocabulary(path, "target") : folder.text.source;
+    folder.text.target =
+        field<bool>(description, path, "own_target_vocabulary") ? load_vocabulary(path, "target") : folder.text.source;
   folder.text.labels = Labels(field<std::vector<std::string>>(description, path, "labels"));
   folder.text.documents = field<bool>(description, path, "documents");
   folder.text.lowercase = field<bool>(description, path, "lowercase");
@@ -115,7 +128,8 @@ ModelFolder load_model_description(const std::filesystem::path& path) {
   if (description.contains("words_apart")) folder.text.words_apart = field<bool>(description, path, "words_apart");
   if (description.contains("unanswerable")) folder.text.unanswerable = field<bool>(description, path, "unanswerable");
   if (description.contains("temperature")) folder.temperature = field<double>(description, path, "temperature");
-  if (!(folder.temperature > 0)) throw Error("{}: the temperature is {}; the file is altered", (path / "heed.json").string(), folder.temperature);
+  if (!(folder.temperature > 0))
+    throw Error("{}: the temperature is {}; the file is altered", (path / "heed.json").string(), folder.temperature);
   folder.sizes = sizes_of(folder.text);
   folder.model = make_model(folder.recipe.model, folder.sizes);
   return folder;
@@ -125,7 +139,8 @@ ModelFolder load_model_folder(const std::filesystem::path& path, bool verify) {
   ModelFolder folder = load_model_description(path);
   const std::filesystem::path file = path / "model.safetensors";
   if (!std::filesystem::exists(file))
-    throw Error("{}: has no model.safetensors yet; `heed train --resume {}` goes on with its training", path.string(), path.string());
+    throw Error("{}: has no model.safetensors yet; `heed train --resume {}` goes on with its training", path.string(),
+                path.string());
   const SafetensorsReader reader(file);
   if (verify) reader.verify();
   load_weights(reader, *folder.model);

@@ -1,9 +1,10 @@
 #pragma once
+#include <heed/model.h>
+
 #include <filesystem>
 #include <memory>
 #include <string>
 
-#include <heed/model.h>
 #include "text/examples.h"
 #include "train/recipe.h"
 
@@ -38,9 +39,9 @@ void write_model_folder(const std::filesystem::path& path, const Recipe& recipe,
 /// Writes the temperature of a classifier into a folder that is there.
 void write_temperature(const std::filesystem::path& path, double temperature);
 
-/// Reads a folder; weights are mapped, not read. Throws Error, in one sentence, for a folder that is missing or is not a
-/// model, a later format version, an altered or truncated file, and weights of another architecture. With `verify` every
-/// checksum is computed.
+/// Reads a folder; weights are mapped, not read. Throws Error, in one sentence, for a folder that is missing or is not
+/// a model, a later format version, an altered or truncated file, and weights of another architecture. With `verify`
+/// every checksum is computed.
 ModelFolder load_model_folder(const std::filesystem::path& path, bool verify = false);
 /// The same without weights: what a training writes first, or `heed info` of one that has not saved yet.
 ModelFolder load_model_description(const std::filesystem::path& path);

@@ -54,7 +54,8 @@ void Optimizer::restore(const SafetensorsReader& file, std::int64_t steps) {
   for (const auto& [name, to] : state()) {
     const Tensor from = file.tensor(name);
     if (from.shape() != to.shape() || from.dtype() != DType::float32)
-      throw Error("{}: {} is {}, the model needs {}: the checkpoint is of another model", file.name(), name, from.shape(), to.shape());
+      throw Error("{}: {} is {}, the model needs {}: the checkpoint is of another model", file.name(), name,
+                  from.shape(), to.shape());
     std::memcpy(to.data(), from.data(), static_cast<std::size_t>(to.bytes()));
   }
   steps_ = steps;

@@ -21,15 +21,20 @@ ExampleReader training_reader(const Recipe& recipe, Task task) {
   return ExampleReader(recipe.data, task, data_files(recipe.data, DataPart::train, ""));
 }
 
-std::int64_t window_of(const Recipe& recipe) { return recipe.batch.context > 0 ? recipe.batch.context : recipe.model.context; }
+std::int64_t window_of(const Recipe& recipe) {
+  return recipe.batch.context > 0 ? recipe.batch.context : recipe.model.context;
+}
 
 /// Enough predictions a batch for products to be fast, little enough for memory.
 constexpr std::int64_t validation_tokens = 4096;
 
-BatchConfig evaluation_config(const Recipe& recipe) { return validation_batches(std::max(validation_tokens, window_of(recipe))); }
+BatchConfig evaluation_config(const Recipe& recipe) {
+  return validation_batches(std::max(validation_tokens, window_of(recipe)));
+}
 
 /// What each class counts, so that the mean over the training examples is 1.
-std::vector<float> class_weights_of(const TrainingConfig& config, const Labels& labels, const TokenStore& store, const StorePart& part) {
+std::vector<float> class_weights_of(const TrainingConfig& config, const Labels& labels, const TokenStore& store,
+                                    const StorePart& part) {
   if (config.class_weights.empty()) return {};
   std::vector<double> counts(labels.names().size()), weights(labels.names().size(), 1.0);
   for (const std::int64_t example : part.examples) ++counts[static_cast<std::size_t>(store.label(example))];
@@ -42,7 +47,8 @@ std::vector<float> class_weights_of(const TrainingConfig& config, const Labels& 
       char* end = nullptr;
       const double weight = std::strtod(number.c_str(), &end);
       if (number.empty() || *end != '\0' || !(weight > 0) || !std::isfinite(weight))
-        throw Error("training.class_weights: \"{}\": \"balanced\", or a label, = and a weight above 0 were expected", entry);
+        throw Error("training.class_weights: \"{}\": \"balanced\", or a label, = and a weight above 0 were expected",
+                    entry);
       weights[static_cast<std::size_t>(labels.at(entry.substr(0, equals), "training.class_weights"))] = weight;
     }
   }
@@ -76,14 +82,19 @@ TextEncoder make_text_encoder(const Recipe& recipe, const PrepareProgress& progr
   if (!recipe.vocabulary.from.empty()) {
     ModelFolder other = load_model_description(recipe.vocabulary.from);
     text.source = other.text.source;
-    text.target = !makes_text_from_text(text.task) ? nullptr : other.text.target ? other.text.target : other.text.source;
+    text.target = !makes_text_from_text(text.task) ? nullptr
+                  : other.text.target              ? other.text.target
+                                                   : other.text.source;
     return text;
   }
   auto train = [&](Side side) {
     ExampleReader reader = training_reader(recipe, text.task);
     const NextText next = texts_of(reader, text.task, side);
     return train_vocabulary(recipe.vocabulary, [&](std::string_view& line) {
-      if (progress) progress("vocabulary", reader.bytes_total() > 0 ? static_cast<double>(reader.bytes_read()) / static_cast<double>(reader.bytes_total()) : 0.0);
+      if (progress)
+        progress("vocabulary", reader.bytes_total() > 0 ? static_cast<double>(reader.bytes_read()) /
+                                                              static_cast<double>(reader.bytes_total())
+                                                        : 0.0);
       return next(line);
     });
   };
@@ -93,22 +104,28 @@ TextEncoder make_text_encoder(const Recipe& recipe, const PrepareProgress& progr
   return text;
 }
 
-std::int64_t longest_sequence(const Recipe& recipe) { return recipe.data.max_length > 0 ? std::min(recipe.data.max_length, recipe.model.context) : recipe.model.context; }
+std::int64_t longest_sequence(const Recipe& recipe) {
+  return recipe.data.max_length > 0 ? std::min(recipe.data.max_length, recipe.model.context) : recipe.model.context;
+}
 
-PreparedData prepare(const Recipe& recipe, TextEncoder text, const std::filesystem::path& folder, const PrepareProgress& progress) {
+PreparedData prepare(const Recipe& recipe, TextEncoder text, const std::filesystem::path& folder,
+                     const PrepareProgress& progress) {
   PreparedData data;
   data.text = std::move(text);
   std::filesystem::create_directories(folder / "data");
   const std::int64_t longest = longest_sequence(recipe);
-  const DataFiles train_files = data_files(recipe.data, DataPart::train, ""), validation_files = data_files(recipe.data, DataPart::validation, "");
-  data.train_store = std::make_shared<TokenStore>(
-      open_token_store(folder / "data" / "train.tokens", data.text, recipe.data, train_files, longest, report(progress, "training data")));
+  const DataFiles train_files = data_files(recipe.data, DataPart::train, ""),
+                  validation_files = data_files(recipe.data, DataPart::validation, "");
+  data.train_store =
+      std::make_shared<TokenStore>(open_token_store(folder / "data" / "train.tokens", data.text, recipe.data,
+                                                    train_files, longest, report(progress, "training data")));
   StorePart train_part = whole(*data.train_store), validation_part;
   data.validation_store = data.train_store;
   bool validated = true;
   if (!validation_files.source.empty()) {
-    data.validation_store = std::make_shared<TokenStore>(
-        open_token_store(folder / "data" / "validation.tokens", data.text, recipe.data, validation_files, longest, report(progress, "validation data")));
+    data.validation_store =
+        std::make_shared<TokenStore>(open_token_store(folder / "data" / "validation.tokens", data.text, recipe.data,
+                                                      validation_files, longest, report(progress, "validation data")));
     validation_part = whole(*data.validation_store);
   } else if (recipe.data.validation_split > 0.0 || recipe.data.validation_every > 0) {
     std::tie(train_part, validation_part) = split_validation(*data.train_store, recipe.data, recipe.training.seed);
@@ -116,20 +133,28 @@ PreparedData prepare(const Recipe& recipe, TextEncoder text, const std::filesyst
     validated = false;
   }
   const std::int64_t some = recipe.training.validate_examples;
-  if (validated && some > 0 && static_cast<std::int64_t>(validation_part.examples.size()) > some) validation_part.examples.resize(static_cast<std::size_t>(some));
-  data.fingerprint = format("{} {} {} {}", data.text.source->fingerprint(), data.text.target ? data.text.target->fingerprint() : 0, data.train_store->tokens(), data.train_store->size());
+  if (validated && some > 0 && static_cast<std::int64_t>(validation_part.examples.size()) > some)
+    validation_part.examples.resize(static_cast<std::size_t>(some));
+  data.fingerprint =
+      format("{} {} {} {}", data.text.source->fingerprint(), data.text.target ? data.text.target->fingerprint() : 0,
+             data.train_store->tokens(), data.train_store->size());
   data.class_weights = class_weights_of(recipe.training, data.text.labels, *data.train_store, train_part);
-  data.train = std::make_unique<Batches>(data.train_store, data.text, std::move(train_part), recipe.batch, window_of(recipe),
-                                         RandomKey{recipe.training.seed}.fold(2).seed, recipe.vocabulary.sampling, longest);
+  data.train =
+      std::make_unique<Batches>(data.train_store, data.text, std::move(train_part), recipe.batch, window_of(recipe),
+                                RandomKey{recipe.training.seed}.fold(2).seed, recipe.vocabulary.sampling, longest);
   if (validated)
-    data.validation = std::make_unique<Batches>(data.validation_store, data.text, std::move(validation_part), evaluation_config(recipe), window_of(recipe), 0);
+    data.validation = std::make_unique<Batches>(data.validation_store, data.text, std::move(validation_part),
+                                                evaluation_config(recipe), window_of(recipe), 0);
   return data;
 }
 
-std::unique_ptr<Batches> evaluation_batches(const Recipe& recipe, const TextEncoder& text, const DataFiles& files, const std::filesystem::path& store) {
-  auto opened = std::make_shared<TokenStore>(open_token_store(store, text, recipe.data, files, longest_sequence(recipe)));
+std::unique_ptr<Batches> evaluation_batches(const Recipe& recipe, const TextEncoder& text, const DataFiles& files,
+                                            const std::filesystem::path& store) {
+  auto opened =
+      std::make_shared<TokenStore>(open_token_store(store, text, recipe.data, files, longest_sequence(recipe)));
   StorePart part = whole(*opened);
-  return std::make_unique<Batches>(std::move(opened), text, std::move(part), evaluation_config(recipe), window_of(recipe), 0);
+  return std::make_unique<Batches>(std::move(opened), text, std::move(part), evaluation_config(recipe),
+                                   window_of(recipe), 0);
 }
 
 }  // namespace heed

@@ -24,14 +24,16 @@ using PrepareProgress = std::function<void(const std::string& what, double share
 /// Makes vocabularies and labels from the recipe's training files, or takes them from `vocabulary.from`.
 TextEncoder make_text_encoder(const Recipe& recipe, const PrepareProgress& progress = {});
 
-/// Tokenises the recipe's files into FOLDER/data (once; kept while files and settings stay the same) and makes batches of
-/// them. Throws Error naming file and line for what the readers refuse.
-PreparedData prepare(const Recipe& recipe, TextEncoder text, const std::filesystem::path& folder, const PrepareProgress& progress = {});
+/// Tokenises the recipe's files into FOLDER/data (once; kept while files and settings stay the same) and makes batches
+/// of them. Throws Error naming file and line for what the readers refuse.
+PreparedData prepare(const Recipe& recipe, TextEncoder text, const std::filesystem::path& folder,
+                     const PrepareProgress& progress = {});
 
 /// Most tokens of a sequence, begin and end counted.
 std::int64_t longest_sequence(const Recipe& recipe);
 
 /// Batches of other files (a test set) for evaluate(): all examples, sorted by length.
-std::unique_ptr<Batches> evaluation_batches(const Recipe& recipe, const TextEncoder& text, const DataFiles& files, const std::filesystem::path& store);
+std::unique_ptr<Batches> evaluation_batches(const Recipe& recipe, const TextEncoder& text, const DataFiles& files,
+                                            const std::filesystem::path& store);
 
 }  // namespace heed

@@ -1,13 +1,13 @@
 #pragma once
+#include <heed/data_config.h>
+#include <heed/generation_config.h>
+#include <heed/model_config.h>
+#include <heed/training_config.h>
+
 #include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <heed/generation_config.h>
-#include <heed/model_config.h>
-#include <heed/data_config.h>
-#include <heed/training_config.h>
 
 namespace heed {
 

@@ -1,4 +1,5 @@
 #pragma once
+#include <heed/detail/field.h>
 #include <heed/error.h>
 
 #include <cstdint>
@@ -7,7 +8,6 @@
 #include <string_view>
 #include <type_traits>
 
-#include <heed/detail/field.h>
 #include "formats/recipe.h"
 #include "train/recipe.h"
 

@@ -20,7 +20,8 @@ double learning_rate(const TrainingConfig& config, std::int64_t step, double pro
   else if (config.schedule == "inverse-square-root")
     return config.rate * std::sqrt(std::max(warmup, 1.0) / at);
   else if (config.schedule != "constant")
-    throw Error("training.schedule is \"{}\": cosine, linear, inverse-square-root and constant are known", config.schedule);
+    throw Error("training.schedule is \"{}\": cosine, linear, inverse-square-root and constant are known",
+                config.schedule);
   return config.rate * (config.final_rate + (1.0 - config.final_rate) * share);
 }
 

@@ -20,7 +20,8 @@ namespace heed {
 namespace {
 
 bool starts_with_any(const std::string& name, const std::vector<std::string>& prefixes) {
-  return std::any_of(prefixes.begin(), prefixes.end(), [&](const std::string& prefix) { return name.starts_with(prefix); });
+  return std::any_of(prefixes.begin(), prefixes.end(),
+                     [&](const std::string& prefix) { return name.starts_with(prefix); });
 }
 
 std::vector<std::pair<std::string, Weight>> trained_weights(Model& model, const Recipe& recipe) {
@@ -111,10 +112,13 @@ class Run {
 /// How much of the training is over, by whatever ends it first.
 double Run::done() const {
   double share = 0.0;
-  if (config_.steps > 0) share = std::max(share, static_cast<double>(progress_.step) / static_cast<double>(config_.steps));
+  if (config_.steps > 0)
+    share = std::max(share, static_cast<double>(progress_.step) / static_cast<double>(config_.steps));
   if (config_.epochs > 0.0) {
-    const double batches = static_cast<double>(std::max<std::int64_t>(1, run_.batches->batches_in_epoch(progress_.epoch)));
-    share = std::max(share, (static_cast<double>(progress_.epoch) + static_cast<double>(progress_.batch) / batches) / config_.epochs);
+    const double batches =
+        static_cast<double>(std::max<std::int64_t>(1, run_.batches->batches_in_epoch(progress_.epoch)));
+    share = std::max(share, (static_cast<double>(progress_.epoch) + static_cast<double>(progress_.batch) / batches) /
+                                config_.epochs);
   }
   if (config_.minutes > 0.0) share = std::max(share, progress_.seconds / (60.0 * config_.minutes));
   return std::min(share, 1.0);
@@ -123,7 +127,8 @@ double Run::done() const {
 std::string Run::why_ended() const {
   if (run_.stop && run_.stop->load()) return "interrupted";
   if (config_.steps > 0 && progress_.step >= config_.steps) return "steps";
-  if (config_.epochs > 0.0 && done() >= 1.0 && (config_.minutes <= 0.0 || progress_.seconds < 60.0 * config_.minutes)) return "epochs";
+  if (config_.epochs > 0.0 && done() >= 1.0 && (config_.minutes <= 0.0 || progress_.seconds < 60.0 * config_.minutes))
+    return "epochs";
   if (config_.minutes > 0.0 && progress_.seconds >= 60.0 * config_.minutes) return "minutes";
   if (config_.patience > 0 && progress_.without_better >= config_.patience) return "patience";
   return "";
@@ -140,8 +145,11 @@ Run::StepLoss Run::forward_and_backward() {
     }
     const PackedBatch batch = run_.batches->batch(progress_.epoch, progress_.batch);
     const RandomKey key = step_key.fold(static_cast<std::uint64_t>(part));
-    Pass pass(arena_, *run_.pool, {.training = true, .precision = precision_, .key = key, .gradients = &gradients_, .states = {}, .watch = {}});
-    const Loss loss = batch_loss(task_, *run_.model, pass, batch, static_cast<float>(config_.label_smoothing), run_.class_weights);
+    Pass pass(
+        arena_, *run_.pool,
+        {.training = true, .precision = precision_, .key = key, .gradients = &gradients_, .states = {}, .watch = {}});
+    const Loss loss =
+        batch_loss(task_, *run_.model, pass, batch, static_cast<float>(config_.label_smoothing), run_.class_weights);
     if (!std::isfinite(loss.total)) explain_not_finite("the loss", &batch, key);
     pass.backward(loss);
     ++progress_.batch;
@@ -166,8 +174,8 @@ void Run::update(const StepLoss& loss) {
   progress_.loss_count += loss.count;
 }
 
-/// Names the first weight, layer or gradient that is not finite. `batch`: the one whose loss was not, which is run again
-/// with the same key to look at every value; null when all losses were finite.
+/// Names the first weight, layer or gradient that is not finite. `batch`: the one whose loss was not, which is run
+/// again with the same key to look at every value; null when all losses were finite.
 void Run::explain_not_finite(const std::string& what, const PackedBatch* batch, RandomKey key) {
   std::unordered_map<const Weight::Record*, std::string> names;
   std::string where;
@@ -176,24 +184,34 @@ void Run::explain_not_finite(const std::string& what, const PackedBatch* batch, 
     if (where.empty() && !kernels::all_finite(weight.value().view(), *run_.pool)) where = "the weight " + name;
   }
   if (where.empty() && batch) {
-    Pass pass(arena_, *run_.pool, {.training = true, .precision = precision_, .key = key, .gradients = nullptr, .states = {},
-                                   .watch = [&](const Tensor& y, const Weight::Record* last) {
-                                     if (where.empty() && !kernels::all_finite(y.view(), *run_.pool)) where = "the layer of " + names[last];
-                                   }});
+    Pass pass(arena_, *run_.pool,
+              {.training = true,
+               .precision = precision_,
+               .key = key,
+               .gradients = nullptr,
+               .states = {},
+               .watch = [&](const Tensor& y, const Weight::Record* last) {
+                 if (where.empty() && !kernels::all_finite(y.view(), *run_.pool)) where = "the layer of " + names[last];
+               }});
     batch_loss(task_, *run_.model, pass, *batch, static_cast<float>(config_.label_smoothing), run_.class_weights);
   }
   for (auto it = optimizer_.trained().rbegin(); where.empty() && it != optimizer_.trained().rend(); ++it)
     if (!kernels::all_finite(gradients_.of(it->second).view(), *run_.pool)) where = "the gradient of " + it->first;
   if (where.empty()) where = "the loss alone";
-  throw Error("{} is not finite at step {}; first in {}. The last good checkpoint is {}. A lower training.rate, a longer "
-              "training.warmup or training.clip = 1 usually helps",
-              what, progress_.step + 1, where, std::filesystem::exists(checkpoint_) ? checkpoint_.string() : "none yet");
+  throw Error(
+      "{} is not finite at step {}; first in {}. The last good checkpoint is {}. A lower training.rate, a longer "
+      "training.warmup or training.clip = 1 usually helps",
+      what, progress_.step + 1, where, std::filesystem::exists(checkpoint_) ? checkpoint_.string() : "none yet");
 }
 
 void Run::log() {
   const double seconds = std::max(progress_.seconds - logged_seconds_, 1e-9);
   const double loss = progress_.loss_count > 0 ? progress_.loss_sum / static_cast<double>(progress_.loss_count) : 0.0;
-  metrics_->write({{"step", progress_.step}, {"epoch", progress_.epoch}, {"loss", loss}, {"rate", rate_}, {"gradient_norm", gradient_norm_},
+  metrics_->write({{"step", progress_.step},
+                   {"epoch", progress_.epoch},
+                   {"loss", loss},
+                   {"rate", rate_},
+                   {"gradient_norm", gradient_norm_},
                    {"tokens", progress_.tokens},
                    {"tokens_per_second", std::round(static_cast<double>(progress_.tokens - logged_tokens_) / seconds)},
                    {"seconds", progress_.seconds}});
@@ -208,17 +226,20 @@ void Run::validate_and_keep() {
   progress_.validated_step = progress_.step;
   const std::filesystem::path file = run_.folder / "model.safetensors";
   averages_.keep(*run_.model, run_.folder / "checkpoint", progress_.step);
-  const Averages::Shown shown(averages_, *run_.model);  // validated and saved: the averaged weights, where there are any
+  const Averages::Shown shown(averages_,
+                              *run_.model);  // validated and saved: the averaged weights, where there are any
   if (!run_.validate) {
     write_safetensors(file, named_weights(*run_.model));
     return;
   }
   const Measures measures = run_.validate(arena_, precision_);
   const auto found = measures.find(config_.best_by);
-  if (found == measures.end()) throw Error("training.best_by is \"{}\", which this task's validation does not measure", config_.best_by);
+  if (found == measures.end())
+    throw Error("training.best_by is \"{}\", which this task's validation does not measure", config_.best_by);
   ++progress_.validations;
   const double value = found->second;
-  const bool best = progress_.best_step == 0 || (config_.best_by == "loss" ? value < progress_.best : value > progress_.best);
+  const bool best =
+      progress_.best_step == 0 || (config_.best_by == "loss" ? value < progress_.best : value > progress_.best);
   if (best) {
     progress_.best = value;
     progress_.best_step = progress_.step;
@@ -265,9 +286,13 @@ TrainingResult Run::operator()() {
     bool pause = false;
     if (run_.observer.step || run_.pause) {
       const double share = done();
-      const StepReport report{.step = progress_.step, .done = share,
-                              .epoch = static_cast<double>(progress_.epoch) + static_cast<double>(progress_.batch) / static_cast<double>(run_.batches->batches_in_epoch(progress_.epoch)),
-                              .loss = loss.sum / static_cast<double>(std::max<std::int64_t>(1, loss.count)), .rate = rate_,
+      const StepReport report{.step = progress_.step,
+                              .done = share,
+                              .epoch = static_cast<double>(progress_.epoch) +
+                                       static_cast<double>(progress_.batch) /
+                                           static_cast<double>(run_.batches->batches_in_epoch(progress_.epoch)),
+                              .loss = loss.sum / static_cast<double>(std::max<std::int64_t>(1, loss.count)),
+                              .rate = rate_,
                               .tokens_per_second = static_cast<double>(loss.count) / seconds,
                               .seconds_left = share > 0.0 ? progress_.seconds * (1.0 - share) / share : 0.0};
       if (run_.observer.step) run_.observer.step(report);
@@ -275,13 +300,15 @@ TrainingResult Run::operator()() {
     }
     if (config_.log_every > 0 && progress_.step % config_.log_every == 0) log();
     // At its last batch, or within a step of several batches that began in it.
-    const bool epoch_over = progress_.batch >= run_.batches->batches_in_epoch(progress_.epoch) || (progress_.epoch != epoch && !was_over);
+    const bool epoch_over =
+        progress_.batch >= run_.batches->batches_in_epoch(progress_.epoch) || (progress_.epoch != epoch && !was_over);
     const bool validate = config_.validate_every > 0 ? progress_.step % config_.validate_every == 0 : epoch_over;
     if (validate || pause) validate_and_keep();
     reason = why_ended();
     if (reason.empty() && pause) reason = "paused";
     const bool by_steps = config_.checkpoint_every > 0 && progress_.step % config_.checkpoint_every == 0;
-    const bool by_clock = config_.checkpoint_every == 0 && config_.checkpoint_minutes > 0.0 && now() - saved_at_ > 60.0 * config_.checkpoint_minutes;
+    const bool by_clock = config_.checkpoint_every == 0 && config_.checkpoint_minutes > 0.0 &&
+                          now() - saved_at_ > 60.0 * config_.checkpoint_minutes;
     if (reason.empty() && (by_steps || by_clock || validate)) save();
   }
   if (reason != "interrupted" && reason != "paused" && !progress_.finished) {
@@ -290,9 +317,12 @@ TrainingResult Run::operator()() {
       const Averages::Kept kept(averages_, *run_.model);
       const Measures measures = run_.validate ? run_.validate(arena_, precision_) : Measures{};
       const auto found = measures.find(config_.best_by);
-      const bool best = found == measures.end() || (config_.best_by == "loss" ? found->second < progress_.best : found->second > progress_.best);
+      const bool best = found == measures.end() ||
+                        (config_.best_by == "loss" ? found->second < progress_.best : found->second > progress_.best);
       if (best) write_safetensors(run_.folder / "model.safetensors", named_weights(*run_.model));
-      if (run_.observer.note) run_.observer.note(format("the mean of the last {} validations' weights is {}", config_.average, best ? "better: kept" : "not better"));
+      if (run_.observer.note)
+        run_.observer.note(format("the mean of the last {} validations' weights is {}", config_.average,
+                                  best ? "better: kept" : "not better"));
       if (run_.observer.validated && !measures.empty()) run_.observer.validated(progress_.step, measures, best);
     }
     progress_.finished = true;
@@ -316,7 +346,8 @@ std::int64_t estimated_memory(Model& model, const Recipe& recipe, std::int64_t b
   const std::int64_t inner = m.feed_forward > 0 ? m.feed_forward : 4 * m.width;
   // What a layer keeps for its backward, in elements a token: norms and sums, queries, keys, values, the inner network.
   const std::int64_t kept = 10 * m.width + 2 * inner * (m.gated ? 2 : 1);
-  const std::int64_t layers = m.layers + (m.kind == "encoder-decoder" ? (m.decoder_layers > 0 ? m.decoder_layers : m.layers) : 0);
+  const std::int64_t layers =
+      m.layers + (m.kind == "encoder-decoder" ? (m.decoder_layers > 0 ? m.decoder_layers : m.layers) : 0);
   return 4 * (parameters * copies + batch_tokens * kept * layers) + (std::int64_t{1} << 28);
 }
 

@@ -1,10 +1,11 @@
 #pragma once
+#include <heed/model.h>
+
 #include <atomic>
 #include <filesystem>
 #include <functional>
 #include <string>
 
-#include <heed/model.h>
 #include "tasks/evaluate.h"
 #include "text/batches.h"
 #include "train/checkpoint.h"
@@ -14,11 +15,11 @@ namespace heed {
 
 struct StepReport {
   std::int64_t step = 0;
-  double done = 0.0;                ///< share of the training, 0 to 1
+  double done = 0.0;  ///< share of the training, 0 to 1
   double epoch = 0.0;
-  double loss = 0.0;                ///< of this step, a prediction
+  double loss = 0.0;  ///< of this step, a prediction
   double rate = 0.0;
-  double tokens_per_second = 0.0;   ///< of late
+  double tokens_per_second = 0.0;  ///< of late
   double seconds_left = 0.0;
 };
 
@@ -31,11 +32,11 @@ struct TrainingObserver {
 
 struct TrainingRun {
   const Recipe* recipe = nullptr;
-  std::filesystem::path folder;     ///< the model folder: model.safetensors, metrics.jsonl, checkpoint/
+  std::filesystem::path folder;  ///< the model folder: model.safetensors, metrics.jsonl, checkpoint/
   Model* model = nullptr;
   const Batches* batches = nullptr;
-  std::string data_fingerprint;     ///< a resumed training must have the same
-  std::vector<float> class_weights; ///< see batch_loss
+  std::string data_fingerprint;                                         ///< a resumed training must have the same
+  std::vector<float> class_weights;                                     ///< see batch_loss
   std::function<Measures(Arena& arena, Precision precision)> validate;  ///< empty: no validation data
   ThreadPool* pool = nullptr;
   const std::atomic<bool>* stop = nullptr;  ///< set from outside: finish the step, save and return
@@ -47,14 +48,14 @@ struct TrainingRun {
 
 struct TrainingResult {
   Progress progress;
-  std::string reason;               ///< why it ended: "steps", "epochs", "minutes", "patience", "interrupted", "paused"
+  std::string reason;  ///< why it ended: "steps", "epochs", "minutes", "patience", "interrupted", "paused"
 };
 
 /// Trains from where the folder's checkpoint stands (resume) or from the model's present weights.
 ///
-/// Bits are a function of recipe, data and seed, whatever the number of threads and however often the run was killed and
-/// resumed. Throws Error when a loss or gradient is not finite (naming step, layer and the last checkpoint), when memory
-/// will not do, and when a file cannot be written; the last checkpoint stays.
+/// Bits are a function of recipe, data and seed, whatever the number of threads and however often the run was killed
+/// and resumed. Throws Error when a loss or gradient is not finite (naming step, layer and the last checkpoint), when
+/// memory will not do, and when a file cannot be written; the last checkpoint stays.
 TrainingResult train(const TrainingRun& run);
 
 /// bfloat16 or float32 by the recipe's training.precision and what the processor multiplies faster.

@@ -144,7 +144,8 @@ double number_at(const KeyValueCache& cache, bool values, std::int64_t row, std:
       in_span -= span.count;
       continue;
     }
-    const float* const scales = values ? span.value_scale : span.key_scale;  // GCC 12 instruments (a ? b : c)[i] wrongly
+    const float* const scales =
+        values ? span.value_scale : span.key_scale;  // GCC 12 instruments (a ? b : c)[i] wrongly
     const double scale = scales[in_span * heads + column / (width / heads)];
     return reference::read_row(values ? span.value : span.key, cache.dtype(), in_span, width, 0,
                                static_cast<int>(width), scale)[static_cast<std::size_t>(column)];

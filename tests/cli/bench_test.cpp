@@ -52,9 +52,10 @@ TEST(Bench, MeasuresAttentionOfTheLengthsAndTypesAskedFor) {
 
 TEST(Bench, MeasuresAnyAttentionThatIsWrittenAsASpec) {
   const Workplace here;
-  const auto lines = lines_of(here.heed("bench --spec 'score=cosine,scale=5,normaliser=entmax15,mask=causal & "
-                                        "(window(9) | first_keys(2)),heads=2,width=16' --lengths 32 --dtype float32 "
-                                        "--quick --json --threads 1"));
+  const auto lines =
+      lines_of(here.heed("bench --spec 'score=cosine,scale=5,normaliser=entmax15,mask=causal & "
+                         "(window(9) | first_keys(2)),heads=2,width=16' --lengths 32 --dtype float32 "
+                         "--quick --json --threads 1"));
   ASSERT_EQ(lines.size(), 2u);
   EXPECT_EQ(lines[0].at("case"), "forward_spec");
   EXPECT_EQ(lines[1].at("case"), "forward_backward_spec");

@@ -11,13 +11,16 @@ using ::testing::TestWithParam;
 
 std::string translation_recipe(const std::string& more = "") {
   return "task = \"translation\"\n[data]\ntrain = \"a.txt\"\ntrain_target = \"b.txt\"\n" + more +
-         "[vocabulary]\nkind = \"word\"\n[batch]\nsequences = 4\n[model]\nkind = \"encoder-decoder\"\nwidth = 16\nheads = 2\n"
+         "[vocabulary]\nkind = \"word\"\n[batch]\nsequences = 4\n[model]\nkind = \"encoder-decoder\"\nwidth = "
+         "16\nheads = 2\n"
          "layers = 1\ncontext = 32\ndropout = 0.0\n[training]\nsteps = 20\nrate = 0.01\n";
 }
 
 std::string classification_recipe() {
-  return "task = \"classification\"\n[data]\ntrain = \"train.txt\"\n[vocabulary]\nkind = \"word\"\n[batch]\nsequences = 4\n"
-         "[model]\nkind = \"encoder\"\nwidth = 16\nheads = 2\nlayers = 1\ncontext = 32\ndropout = 0.0\n[training]\nsteps = 60\nrate = 0.01\n";
+  return "task = \"classification\"\n[data]\ntrain = \"train.txt\"\n[vocabulary]\nkind = \"word\"\n[batch]\nsequences "
+         "= 4\n"
+         "[model]\nkind = \"encoder\"\nwidth = 16\nheads = 2\nlayers = 1\ncontext = 32\ndropout = "
+         "0.0\n[training]\nsteps = 60\nrate = 0.01\n";
 }
 
 std::string labelled_lines() {
@@ -34,7 +37,8 @@ void expect_error(const Result& result, std::initializer_list<const char*> parts
   ASSERT_NE(begin, std::string::npos) << result.err;
   const std::string sentence = result.err.substr(begin);
   EXPECT_EQ(std::count(sentence.begin(), sentence.end(), '\n'), 1) << sentence;
-  for (const char* part : parts) EXPECT_NE(sentence.find(part), std::string::npos) << part << " is not in: " << sentence;
+  for (const char* part : parts)
+    EXPECT_NE(sentence.find(part), std::string::npos) << part << " is not in: " << sentence;
 }
 
 TEST(Command, PrintsItsVersionAndHelp) {
@@ -62,7 +66,8 @@ TEST(Command, TheReferenceOfRecipesReadsBack) {
 
 TEST(Command, CompletionKnowsEveryVerb) {
   const Workplace place;
-  for (const char* shell : {"bash", "zsh", "fish"}) EXPECT_NE(place.heed(std::string("completion ") + shell).out.find("quickstart"), std::string::npos);
+  for (const char* shell : {"bash", "zsh", "fish"})
+    EXPECT_NE(place.heed(std::string("completion ") + shell).out.find("quickstart"), std::string::npos);
 }
 
 TEST(Train, TrainsRunsMeasuresAndDescribesALanguageModel) {
@@ -219,7 +224,8 @@ TEST(WrongInput, NotEnoughMemoryIsSaidBeforeTheFirstStep) {
   const Workplace place;
   place.write("text.txt", tiny_text());
   place.write("recipe.toml", tiny_language_model("text.txt"));
-  expect_error(place.heed("train recipe.toml --out model --set batch.sequences=2000000000"), {"expected to need", "batch.sequences"});
+  expect_error(place.heed("train recipe.toml --out model --set batch.sequences=2000000000"),
+               {"expected to need", "batch.sequences"});
 }
 
 TEST(WrongInput, AFullDiskLeavesTheLastGoodModel) {
@@ -227,7 +233,8 @@ TEST(WrongInput, AFullDiskLeavesTheLastGoodModel) {
   place.write("text.txt", tiny_text());
   place.write("recipe.toml", tiny_language_model("text.txt", "steps = 5"));
   ASSERT_EQ(place.heed("train recipe.toml --out model").exit_code, 0);
-  const std::string before = place.read("model/model.safetensors"), checkpoint = place.read("model/checkpoint/last.safetensors");
+  const std::string before = place.read("model/model.safetensors"),
+                    checkpoint = place.read("model/checkpoint/last.safetensors");
   // A limit on the size of files refuses writes as a full disk does.
   const Result full = place.heed("train --resume model --set training.steps=10", "ulimit -f 8; trap '' XFSZ;");
   EXPECT_EQ(full.exit_code, 1) << full.err;

@@ -41,8 +41,9 @@ TEST(JsonLinesReader, ErrorsNameFileLineAndKey) {
     });
   };
   EXPECT_EQ(error("{\"txt\": 1, \"b\": 2}"), "x.jsonl, line 2: no key \"text\"; the object has: b, txt");
-  EXPECT_EQ(error("{\"text\": null}"),
-            "x.jsonl, line 2: key \"text\" is JSON null; a string, a number, a boolean or a list of strings was expected");
+  EXPECT_EQ(
+      error("{\"text\": null}"),
+      "x.jsonl, line 2: key \"text\" is JSON null; a string, a number, a boolean or a list of strings was expected");
   EXPECT_EQ(error("[1]"), "x.jsonl, line 2: a JSON object {…} was expected, this is a JSON array");
   EXPECT_EQ(error("{\"text\": \"a\\u0000\"}"),
             "x.jsonl, line 2: key \"text\" holds the character U+0000, which is not text");

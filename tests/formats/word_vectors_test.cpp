@@ -154,8 +154,7 @@ TEST(SharedWordVectors, WordsKeepTheirBytes) {
   EXPECT_FALSE(vector_of(load_word_vectors(path), "и").empty());
   bool ill_formed = false;
   const WordVectors polarity = load_word_vectors(shared_file("vectors/pang_lee_polarity_fasttext.vec.gz"));
-  for (const std::string& word : polarity.words())
-    ill_formed = ill_formed || !valid_utf8(word);
+  for (const std::string& word : polarity.words()) ill_formed = ill_formed || !valid_utf8(word);
   EXPECT_TRUE(ill_formed);
 }
 

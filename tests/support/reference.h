@@ -182,7 +182,7 @@ Array<T> pool(const Array<T>& x, Pooling kind, const Sequences& sequences) {
         sum += value;
         if (real(value) > real(largest)) largest = value;
       }
-      y(i, j) = kind == Pooling::mean    ? sum / static_cast<double>(sequences.length(i))
+      y(i, j) = kind == Pooling::mean  ? sum / static_cast<double>(sequences.length(i))
                 : kind == Pooling::max ? largest
                                        : x(sequences.begin(i) + (at_end ? sequences.length(i) - 1 : 0), j);
     }
