@@ -111,7 +111,7 @@ TEST(Train, ATerminatedRunSavesAndSaysHowToGoOn) {
   const Workplace place;
   place.write("text.txt", tiny_text());
   place.write("recipe.toml", tiny_language_model("text.txt", "steps = 100000000"));
-  const Result stopped = place.heed("train recipe.toml --out model", "timeout -s TERM 2");
+  const Result stopped = place.heed("train recipe.toml --out model", "timeout --foreground -s TERM 2");
   EXPECT_NE(stopped.err.find("go on with: heed train --resume model"), std::string::npos) << stopped.err;
   EXPECT_TRUE(std::filesystem::exists(place.path() / "model/checkpoint/last.safetensors"));
   const Result again = place.heed("train --resume model --set training.steps=1");

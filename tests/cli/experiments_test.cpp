@@ -93,7 +93,7 @@ TEST(Search, AnInterruptedOneGoesOn) {
               "recipe = \"recipe.toml\"\n[search]\nstrategy = \"random\"\ntrials = 2\nobjectives = "
               "\"loss\"\n[set]\ntraining.epochs = 1000000\n"
               "[space]\nmodel.layers = [1, 2]\n");
-  const Result stopped = place.heed("search space.toml --out out", "timeout -s INT 3");
+  const Result stopped = place.heed("search space.toml --out out", "timeout --foreground -s INT 3");
   EXPECT_NE(stopped.err.find("interrupted; the same command goes on"), std::string::npos) << stopped.err;
   const Result limited = place.heed("search space.toml --out out --minutes 0.01");
   EXPECT_EQ(limited.exit_code, 0) << limited.err;
