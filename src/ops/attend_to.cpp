@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "kernels/rows_pieces.h"
+#include "ops/attention_problem.h"
 #include "ops/checks.h"
 
 namespace heed {
@@ -19,26 +19,12 @@ Var attend_to(const Var& query, const Var& key, const Var& value, const Var& dir
     throw Error("attend_to: additive scores need a direction of {} elements", width);
 
   Pass& pass = query.pass();
-  AttentionProblem problem;
-  problem.spec = spec;
-  if (!pass.training()) problem.spec.dropout = 0.0f;
-  if (problem.spec.dropout > 0.0f) problem.dropout_key = pass.next_key();
+  AttentionProblem problem = problem_of(pass, spec);
   problem.head_width = static_cast<int>(width);
   problem.value_width = static_cast<int>(value.width());
   problem.query = query.value().view();
-  problem.key_value_dtype = key.dtype();
-  problem.key_stride = width;
-  problem.value_stride = value.width();
   if (direction) problem.direction = direction.value().floats();
-  for (std::int64_t i = 0; i < queries.count(); ++i)
-    problem.sequences.push_back(
-        {.query_begin = queries.begin(i),
-         .query_count = queries.length(i),
-         .query_position = 0,
-         .key_begin = keys.begin(i),
-         .key_count = keys.length(i),
-         .spans = {{kernels::rows_of(key.value().view(), keys.begin(i), 0).data,
-                    kernels::rows_of(value.value().view(), keys.begin(i), 0).data, keys.length(i)}}});
+  span_packed(problem, key.value().view(), value.value().view(), queries, keys);
 
   const bool recording = pass.recording({&query, &key, &value, &direction});
   const Tensor output = pass.tensor({query.tokens(), value.width()});

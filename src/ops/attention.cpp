@@ -1,29 +1,37 @@
 #include <cmath>
 
+#include "kernels/rows_pieces.h"
+#include "ops/attention_problem.h"
 #include "ops/checks.h"
 
 namespace heed {
 
-namespace {
-
-View columns(const Tensor& x, std::int64_t begin, std::int64_t width) {
-  View view = x.view();
-  view.data = static_cast<char*>(view.data) + begin * size_of(x.dtype());
-  view.width = width;
-  return view;
-}
-
-View rows(View view, std::int64_t begin, std::int64_t count) {
-  view.data = static_cast<char*>(view.data) + begin * view.row_stride * size_of(view.dtype);
-  view.rows = count;
-  return view;
-}
-
-AttentionProblem problem_for(Pass& pass, const AttentionOptions& options) {
+AttentionProblem problem_of(Pass& pass, const AttentionSpec& spec) {
   AttentionProblem problem;
-  problem.spec = options.spec;
+  problem.spec = spec;
   if (!pass.training()) problem.spec.dropout = 0.0f;
   if (problem.spec.dropout > 0.0f) problem.dropout_key = pass.next_key();
+  return problem;
+}
+
+void span_packed(AttentionProblem& problem, View key, View value, const Sequences& queries, const Sequences& keys) {
+  problem.key_value_dtype = key.dtype;
+  problem.key_stride = key.row_stride;
+  problem.value_stride = value.row_stride;
+  for (std::int64_t i = 0; i < queries.count(); ++i)
+    problem.sequences.push_back({.query_begin = queries.begin(i),
+                                 .query_count = queries.length(i),
+                                 .query_position = 0,
+                                 .key_begin = keys.begin(i),
+                                 .key_count = keys.length(i),
+                                 .spans = {{kernels::rows_of(key, keys.begin(i), 0).data,
+                                            kernels::rows_of(value, keys.begin(i), 0).data, keys.length(i)}}});
+}
+
+namespace {
+
+AttentionProblem problem_for(Pass& pass, const AttentionOptions& options) {
+  AttentionProblem problem = problem_of(pass, options.spec);
   problem.heads = options.heads;
   problem.key_value_heads = options.key_value_heads;
   problem.head_width = problem.value_width = options.head_width;
@@ -33,21 +41,6 @@ AttentionProblem problem_for(Pass& pass, const AttentionOptions& options) {
     problem.relative_reach = (options.relative.width() - 1) / 2;
   }
   return problem;
-}
-
-/// Keys and values in one packed block: one span a sequence.
-void span_packed(AttentionProblem& problem, View key, View value, const Sequences& queries, const Sequences& keys) {
-  problem.key_value_dtype = key.dtype;
-  problem.key_stride = key.row_stride;
-  problem.value_stride = value.row_stride;
-  for (std::int64_t i = 0; i < queries.count(); ++i)
-    problem.sequences.push_back(
-        {.query_begin = queries.begin(i),
-         .query_count = queries.length(i),
-         .query_position = 0,
-         .key_begin = keys.begin(i),
-         .key_count = keys.length(i),
-         .spans = {{rows(key, keys.begin(i), 0).data, rows(value, keys.begin(i), 0).data, keys.length(i)}}});
 }
 
 /// Keys and values in caches, one a sequence.
@@ -110,20 +103,21 @@ Var self_attention(const Var& x, const AttentionOptions& options) {
     for (std::int64_t i = 0; i < sequences.count(); ++i)
       for (std::int64_t t = 0; t < sequences.length(i); ++t)
         positions.as<std::int32_t>()[sequences.begin(i) + t] = static_cast<std::int32_t>(sequences.position(i) + t);
-    const View turned = columns(x.value(), 0, query_width + key_width);
+    const View turned = kernels::columns_of(x.value().view(), 0, query_width + key_width);
     kernels::rotate(turned, positions.as<std::int32_t>(), rotary, turned, pass.pool());
   }
 
   AttentionProblem problem = problem_for(pass, options);
-  problem.query = columns(x.value(), 0, query_width);
-  const View key = columns(x.value(), query_width, key_width),
-             value = columns(x.value(), query_width + key_width, key_width);
+  problem.query = kernels::columns_of(x.value().view(), 0, query_width);
+  const View key = kernels::columns_of(x.value().view(), query_width, key_width),
+             value = kernels::columns_of(x.value().view(), query_width + key_width, key_width);
   if (options.caches.empty()) {
     span_packed(problem, key, value, sequences, sequences);
   } else {
     for (std::int64_t i = 0; i < sequences.count() && i < static_cast<std::int64_t>(options.caches.size()); ++i)
-      options.caches[static_cast<std::size_t>(i)]->append(rows(key, sequences.begin(i), sequences.length(i)),
-                                                          rows(value, sequences.begin(i), sequences.length(i)));
+      options.caches[static_cast<std::size_t>(i)]->append(
+          kernels::rows_of(key, sequences.begin(i), sequences.length(i)),
+          kernels::rows_of(value, sequences.begin(i), sequences.length(i)));
     span_cached(problem, options.caches, sequences);
   }
   const bool recording = pass.recording({&x, &options.relative});
@@ -135,15 +129,15 @@ Var self_attention(const Var& x, const AttentionOptions& options) {
     // Turned back in place, which must not touch what is already there.
     const Tensor own = dx && !dx.accumulate ? Tensor::borrow(dx.view.data, x.shape()) : pass.tensor(x.shape());
     attention_backward(problem, result.output.view(), result.log_sum_exp.floats(), dy.view(),
-                       {.query = columns(own, 0, query_width),
-                        .key = columns(own, query_width, key_width),
-                        .value = columns(own, query_width + key_width, key_width),
+                       {.query = kernels::columns_of(own.view(), 0, query_width),
+                        .key = kernels::columns_of(own.view(), query_width, key_width),
+                        .value = kernels::columns_of(own.view(), query_width + key_width, key_width),
                         .relative = relative_gradient(options, d)},
                        pass.pool());
     if (options.rotated > 0) {
       kernels::Rotary back = rotary;
       back.direction = -1.0f;
-      const View turned = columns(own, 0, query_width + key_width);
+      const View turned = kernels::columns_of(own.view(), 0, query_width + key_width);
       kernels::rotate(turned, positions.as<std::int32_t>(), back, turned, pass.pool());
     }
     if (dx.accumulate) kernels::add_scaled(own.view(), 1.0f, dx.view, 1.0f, pass.pool());
@@ -165,8 +159,9 @@ Var cross_attention(const Var& query, const Var& key_value, const AttentionOptio
     if (key_value.sequences().count() != query.sequences().count())
       throw Error("cross_attention: {} sequences of queries, {} of keys", query.sequences().count(),
                   key_value.sequences().count());
-    span_packed(problem, columns(key_value.value(), 0, key_width), columns(key_value.value(), key_width, key_width),
-                query.sequences(), key_value.sequences());
+    span_packed(problem, kernels::columns_of(key_value.value().view(), 0, key_width),
+                kernels::columns_of(key_value.value().view(), key_width, key_width), query.sequences(),
+                key_value.sequences());
   } else {
     span_cached(problem, options.caches, query.sequences());
   }
@@ -183,8 +178,8 @@ Var cross_attention(const Var& query, const Var& key_value, const AttentionOptio
         to.relative = relative_gradient(options, d);
         if (dkv) {
           const Tensor both = Tensor::borrow(dkv.view.data, key_value.shape());
-          to.key = columns(both, 0, key_width);
-          to.value = columns(both, key_width, key_width);
+          to.key = kernels::columns_of(both.view(), 0, key_width);
+          to.value = kernels::columns_of(both.view(), key_width, key_width);
           to.accumulate_key = to.accumulate_value = dkv.accumulate;
         }
         attention_backward(problem, result.output.view(), result.log_sum_exp.floats(), dy.view(), to, pass.pool());

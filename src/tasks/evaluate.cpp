@@ -149,16 +149,27 @@ std::vector<Generated> generate_texts(const Model& model, const TextEncoder& tex
   return answers(model, session, inputs, generation, end, callbacks);
 }
 
-Measures evaluate_translation(const Evaluation& with, const std::vector<std::string>& sources,
-                              const std::vector<std::string>& references, const GenerationConfig& generation,
-                              std::vector<std::string>* texts,
-                              const std::function<void(std::size_t, std::size_t)>& progress) {
+namespace {
+
+std::vector<std::string> answers_to(const Evaluation& with, const std::vector<std::string>& sources,
+                                    const GenerationConfig& generation,
+                                    const std::function<void(std::size_t, std::size_t)>& progress) {
   Session session(with.pool, with.precision);
   GenerationCallbacks callbacks;
   callbacks.progress = progress;
   std::vector<std::string> found;
   for (Generated& answer : generate_texts(with.model, with.text, session, sources, generation, std::move(callbacks)))
     found.push_back(std::move(answer.text));
+  return found;
+}
+
+}  // namespace
+
+Measures evaluate_translation(const Evaluation& with, const std::vector<std::string>& sources,
+                              const std::vector<std::string>& references, const GenerationConfig& generation,
+                              std::vector<std::string>* texts,
+                              const std::function<void(std::size_t, std::size_t)>& progress) {
+  std::vector<std::string> found = answers_to(with, sources, generation, progress);
   const Measures measures{{"bleu", corpus_bleu(found, {references}).score}, {"chrf", corpus_chrf(found, {references})}};
   if (texts) *texts = std::move(found);
   return measures;
@@ -177,12 +188,7 @@ Measures evaluate_summaries(const Evaluation& with, const std::vector<std::strin
                             const std::vector<std::vector<std::string>>& references, const GenerationConfig& generation,
                             std::vector<std::string>* texts,
                             const std::function<void(std::size_t, std::size_t)>& progress) {
-  Session session(with.pool, with.precision);
-  GenerationCallbacks callbacks;
-  callbacks.progress = progress;
-  std::vector<std::string> found;
-  for (Generated& answer : generate_texts(with.model, with.text, session, sources, generation, std::move(callbacks)))
-    found.push_back(std::move(answer.text));
+  std::vector<std::string> found = answers_to(with, sources, generation, progress);
   Measures measures = rouge_measures(found, references);
   if (texts) *texts = std::move(found);
   return measures;

@@ -12,10 +12,6 @@ HEED_INLINE std::int64_t larger(std::int64_t a, std::int64_t b) { return a > b ?
 HEED_INLINE std::int64_t smaller(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
 HEED_INLINE int tail_of(std::int64_t left) { return left < lanes ? static_cast<int>(left) : lanes; }
 HEED_INLINE int whole_vectors(std::int64_t count) { return static_cast<int>((count + lanes - 1) / lanes * lanes); }
-template <class Units>
-HEED_INLINE int units_of(std::int64_t elements) {
-  return static_cast<int>((elements + Units::elements - 1) / Units::elements);
-}
 HEED_INLINE bool is_quantised(DType type) { return type == DType::int8 || type == DType::q4; }
 HEED_INLINE std::int64_t bytes_of(DType type) { return type == DType::float32 ? 4 : 2; }
 

@@ -247,7 +247,7 @@ void add_range(const Matmul& task, const Block& block, const Range& k, const Tar
 /// bfloat16 C.
 template <class Units>
 void whole_block(const Matmul& task, const Block& block, std::int64_t length, float* partial, Scratch& scratch) {
-  const std::int64_t all = (task.k + Units::elements - 1) / Units::elements;
+  const std::int64_t all = units_of<Units>(task.k);
   const bool halves = task.c.dtype == DType::bfloat16;
   Target between{.stride = task.c.row_stride, .alpha = task.alpha};
   if (partial) {
@@ -281,7 +281,7 @@ void whole_block(const Matmul& task, const Block& block, std::int64_t length, fl
 template <class Units>
 void tiles_of(const Matmul& task, const Block& block) {
   Scratch scratch;
-  const std::int64_t all = (task.k + Units::elements - 1) / Units::elements;
+  const std::int64_t all = units_of<Units>(task.k);
   const std::int64_t ranges = all > most_units ? (all + most_units - 1) / most_units : 1;
   // Ranges of equal length, in whole vectors: a function of k alone, as the order of every sum is.
   const std::int64_t length = ((all + ranges - 1) / ranges + lanes - 1) / lanes * lanes;

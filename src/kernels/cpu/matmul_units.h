@@ -34,6 +34,12 @@ struct BFloat16Units {
 };
 #endif
 
+/// How many units so many neighbouring elements make.
+template <class Units>
+constexpr int units_of(std::int64_t elements) {
+  return static_cast<int>((elements + Units::elements - 1) / Units::elements);
+}
+
 /// True when elements of this type are units as they lie (but for the odd one at the end of k).
 template <class Units>
 constexpr bool lies_in_units(DType dtype) {

@@ -11,11 +11,6 @@ inline constexpr int panel_vectors = 4;
 inline constexpr int panel_lanes = panel_vectors * lanes;
 inline constexpr int tile_sequences = lanes == 16 ? 6 : 3;
 
-template <class Units>
-constexpr std::int64_t units_of(std::int64_t elements) {
-  return (elements + Units::elements - 1) / Units::elements;
-}
-
 /// What a step multiplies at once: `gates` of U's gates from `first` on. A panel of the packed weights has, for
 /// `blocks` vectors of hidden units, each of these gates: a tile then holds all that these units need.
 struct GateGroup {
