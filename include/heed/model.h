@@ -22,6 +22,15 @@ struct TokenRows {
   SequencesPointer sequences;
 };
 
+/// What rows of hidden states should tell, and what they were made from.
+struct Targets {
+  std::span<const std::int32_t> ids;  ///< an entry or class for each row; −1 is not counted
+  float label_smoothing = 0.0f;
+  std::span<const float> row_weights;  ///< as cross_entropy's, or empty
+  TokenRows source;                    ///< encoder–decoders: what `encode` was given
+  Var memory;                          ///< and what it has given
+};
+
 /// A network of any kind, as the rooms below see it: what trains, evaluates, generates and explains runs these same
 /// functions. All of them are const; whatever belongs to a run is in the Pass.
 class Model {
@@ -50,6 +59,12 @@ class Model {
   /// The last projection: [entries or classes, width], and its bias or an empty Var.
   virtual Var output_weight(Pass& pass) const = 0;
   virtual Var output_bias(Pass& pass) const = 0;
+  /// The loss of telling the targets from rows that `decode` or `summarise` has given. Unless a network has its own
+  /// distribution, the softmax of the last projection.
+  virtual Loss loss(const Var& hidden, const Targets& targets) const;
+  /// Logits of rows that `decode` has given, which may differ from log-probabilities by a constant in each row: [rows,
+  /// entries], float32. Row i belongs to sequence sequence_of[i] of the pass, whose state tells the source.
+  virtual Tensor logits(Pass& pass, const Tensor& hidden, std::span<const std::int32_t> sequence_of) const;
 
   /// Distinct weights in visit order.
   std::vector<std::pair<std::string, Weight>> weights();

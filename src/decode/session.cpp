@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "kernels/matmul.h"
 #include "kernels/rows.h"
 
 namespace heed {
@@ -43,27 +42,13 @@ Session::Packed Session::pack(const Model& model, std::span<const Feed> feeds, b
   return packed;
 }
 
-Tensor Session::logits(Pass& pass, const Model& model, const Tensor& hidden, std::span<const std::int32_t> rows) {
+Tensor Session::logits(Pass& pass, const Model& model, const Tensor& hidden, std::span<const std::int32_t> rows,
+                       std::span<const std::int32_t> sequence_of) {
   const auto count = static_cast<std::int64_t>(rows.size());
-  const Var weight = model.output_weight(pass), bias = model.output_bias(pass);
-  Tensor chosen = hidden;
-  if (count != hidden.rows()) {
-    chosen = pass.tensor({count, hidden.width()});
-    kernels::gather(hidden.view(), rows.data(), count, 1.0f, chosen.view(), pool_);
-  }
-  Tensor result = pass.tensor({count, weight.shape()[0]});
-  kernels::matmul(
-      {.m = count,
-       .n = weight.shape()[0],
-       .k = hidden.width(),
-       .a = chosen.view(),
-       .b = weight.value().view(),
-       .b_transposed = true,
-       .c = result.view(),
-       .bias = bias ? bias.value().floats() : nullptr,
-       .product = precision_ == Precision::bfloat16 ? kernels::Product::bfloat16 : kernels::Product::float32},
-      pool_);
-  return result;
+  if (count == hidden.rows()) return model.logits(pass, hidden, sequence_of);
+  const Tensor chosen = pass.tensor({count, hidden.width()});
+  kernels::gather(hidden.view(), rows.data(), count, 1.0f, chosen.view(), pool_);
+  return model.logits(pass, chosen, sequence_of);
 }
 
 void Session::encode(const Model& model, std::span<const Feed> sources) {
@@ -77,12 +62,13 @@ Tensor Session::step(const Model& model, std::span<const Feed> feeds) {
   if (feeds.empty()) throw Error("session: a step without sequences");
   const Packed packed = pack(model, feeds, true);
   Pass pass(arena_, pool_, packed.options);
-  std::vector<std::int32_t> last;
-  last.reserve(feeds.size());
-  for (std::size_t i = 1; i <= feeds.size(); ++i)
-    last.push_back(static_cast<std::int32_t>(packed.sequences->offsets[i] - 1));
+  std::vector<std::int32_t> last, sequence_of;
+  for (std::size_t i = 0; i < feeds.size(); ++i) {
+    last.push_back(static_cast<std::int32_t>(packed.sequences->offsets[i + 1] - 1));
+    sequence_of.push_back(static_cast<std::int32_t>(i));
+  }
   const Tensor hidden = model.decode(pass, {packed.ids, packed.sequences}, Var()).value();
-  Tensor result = logits(pass, model, hidden, last);
+  Tensor result = logits(pass, model, hidden, last, sequence_of);
   for (const Feed& feed : feeds) feed.state->length += static_cast<std::int64_t>(feed.tokens.size());
   return result;
 }
@@ -92,7 +78,7 @@ std::vector<std::vector<float>> Session::log_probabilities(const Model& model, s
   if (targets.size() != feeds.size())
     throw Error("session: targets of {} sequences for {} that are fed", targets.size(), feeds.size());
   const Packed packed = pack(model, feeds, true);
-  std::vector<std::int32_t> rows, target;
+  std::vector<std::int32_t> rows, sequence_of, target;
   for (std::size_t i = 0; i < feeds.size(); ++i) {
     if (targets[i].size() > feeds[i].tokens.size())
       throw Error("session: sequence {} is fed {} tokens and has {} targets; a target follows each of the last tokens",
@@ -100,6 +86,7 @@ std::vector<std::vector<float>> Session::log_probabilities(const Model& model, s
     const std::int64_t end = packed.sequences->offsets[i + 1];
     for (std::int64_t row = end - static_cast<std::int64_t>(targets[i].size()); row < end; ++row)
       rows.push_back(static_cast<std::int32_t>(row));
+    sequence_of.resize(rows.size(), static_cast<std::int32_t>(i));
     target.insert(target.end(), targets[i].begin(), targets[i].end());
   }
 
@@ -113,7 +100,8 @@ std::vector<std::vector<float>> Session::log_probabilities(const Model& model, s
   std::vector<float> losses(3 * rows.size());
   for (std::size_t begin = 0; begin < rows.size(); begin += part) {
     const std::size_t count = std::min(part, rows.size() - begin);
-    const Tensor scores = logits(pass, model, hidden, std::span(rows).subspan(begin, count));
+    const Tensor scores = logits(pass, model, hidden, std::span(rows).subspan(begin, count),
+                                 std::span(sequence_of).subspan(begin, count));
     float* const loss = losses.data() + begin;
     kernels::softmax_cross_entropy(scores.view(), target.data() + begin, 0.0f, View{}, loss, loss + rows.size(),
                                    loss + 2 * rows.size(), pool_);

@@ -45,7 +45,8 @@ class Session {
  private:
   struct Packed;
   Packed pack(const Model& model, std::span<const Feed> feeds, bool behind_states);
-  Tensor logits(Pass& pass, const Model& model, const Tensor& hidden, std::span<const std::int32_t> rows);
+  Tensor logits(Pass& pass, const Model& model, const Tensor& hidden, std::span<const std::int32_t> rows,
+                std::span<const std::int32_t> sequence_of);
 
   Arena arena_;
   ThreadPool& pool_;

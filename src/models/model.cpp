@@ -2,6 +2,8 @@
 
 #include <unordered_set>
 
+#include "kernels/matmul.h"
+
 namespace heed {
 
 std::vector<std::pair<std::string, Weight>> Model::weights() {
@@ -39,6 +41,29 @@ Var Model::encode_pair(Pass& pass, const TokenRows& question, const TokenRows& p
     joined->offsets.push_back(static_cast<std::int64_t>(ids.size()));
   }
   return take_rows(encode(pass, {ids, joined}), of_passage, passage.sequences);
+}
+
+Loss Model::loss(const Var& hidden, const Targets& targets) const {
+  Pass& pass = hidden.pass();
+  return cross_entropy(hidden, output_weight(pass), output_bias(pass), targets.ids, targets.label_smoothing,
+                       targets.row_weights);
+}
+
+Tensor Model::logits(Pass& pass, const Tensor& hidden, std::span<const std::int32_t>) const {
+  const Var weight = output_weight(pass), bias = output_bias(pass);
+  Tensor result = pass.tensor({hidden.rows(), weight.shape()[0]});
+  const bool rounded = pass.precision() == Precision::bfloat16;
+  kernels::matmul({.m = hidden.rows(),
+                   .n = weight.shape()[0],
+                   .k = hidden.width(),
+                   .a = hidden.view(),
+                   .b = weight.value().view(),
+                   .b_transposed = true,
+                   .c = result.view(),
+                   .bias = bias ? bias.value().floats() : nullptr,
+                   .product = rounded ? kernels::Product::bfloat16 : kernels::Product::float32},
+                  pass.pool());
+  return result;
 }
 
 void Model::initialise(RandomKey key) {

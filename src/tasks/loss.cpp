@@ -19,20 +19,23 @@ Loss batch_loss(Task task, const Model& model, Pass& pass, const PackedBatch& ba
   if (task == Task::question_answering)
     return position_cross_entropy(answer_scores(model, pass, batch), {batch.answers_first, batch.answers_last});
   Var hidden;
-  std::span<const std::int32_t> targets = batch.target_output;
+  Targets targets{
+      .ids = batch.target_output, .label_smoothing = label_smoothing, .row_weights = {}, .source = {}, .memory = {}};
   if (task == Task::classification) {
     hidden = model.summarise(model.encode(pass, {batch.source, sequences_of(batch.source_offsets)}));
-    targets = batch.labels;
+    targets.ids = batch.labels;
   } else {
-    Var memory;
-    if (makes_text_from_text(task)) memory = model.encode(pass, {batch.source, sequences_of(batch.source_offsets)});
-    hidden = model.decode(pass, {batch.target_input, sequences_of(batch.target_offsets)}, memory);
+    if (makes_text_from_text(task)) {
+      targets.source = {batch.source, sequences_of(batch.source_offsets)};
+      targets.memory = model.encode(pass, targets.source);
+    }
+    hidden = model.decode(pass, {batch.target_input, sequences_of(batch.target_offsets)}, targets.memory);
   }
   std::vector<float> row_weights;
   if (task == Task::classification && !class_weights.empty())
-    for (const std::int32_t label : targets) row_weights.push_back(class_weights[static_cast<std::size_t>(label)]);
-  return cross_entropy(hidden, model.output_weight(pass), model.output_bias(pass), targets, label_smoothing,
-                       row_weights);
+    for (const std::int32_t label : targets.ids) row_weights.push_back(class_weights[static_cast<std::size_t>(label)]);
+  targets.row_weights = row_weights;
+  return model.loss(hidden, targets);
 }
 
 }  // namespace heed
