@@ -13,6 +13,7 @@ struct ModelSizes {
   std::int64_t source = 0;   ///< entries of the input's vocabulary (an encoder's)
   std::int64_t target = 0;   ///< entries of the output's vocabulary (a decoder's)
   std::int64_t classes = 0;  ///< a classifier's; question answering: 2, an answer's first and last token
+  bool pairs = false;        ///< the input is a question and a passage (encode_pair)
   bool operator==(const ModelSizes&) const = default;
 };
 
@@ -48,7 +49,8 @@ class Model {
   /// encoded source, or empty (a language model; or what `remember` has left in the states).
   virtual Var decode(Pass& pass, const TokenRows& target, const Var& memory) const = 0;
   /// Puts what later passes need of the encoded source into the pass's states.
-  virtual void remember(const Var& memory) const = 0;
+  /// `source`: what the memory was made from.
+  virtual void remember(const Var& memory, const TokenRows& source) const = 0;
   /// Hidden states of passages in the light of their questions, one row a token of `passage`, from which
   /// `output_weight` makes the scores of an answer's first and last token: [tokens, 2]. Each question goes with the
   /// passage of the same number. Unless a network has its own way of comparing the two, each pair is encoded as one

@@ -44,8 +44,13 @@ struct ModelConfig {
   std::int64_t gate_biases = 1;
   bool reset_after = true;
   bool residual = false;
+  std::string recurrent_start = "uniform";
   std::string state_attention = "none";
   std::string pooling_score = "additive";
+  std::string decoder_attention = "top";
+  std::string attention_score = "scaled_dot";
+  bool input_feeding = false;
+  bool copy = false;
 
   bool operator==(const ModelConfig&) const = default;
   static void fields(auto& self, auto&& f) {
@@ -99,9 +104,23 @@ struct ModelConfig {
       between(1, 2));
     f("reset_after", self.reset_after, "gru: the reset gate after the recurrent product, else before it");
     f("residual", self.residual, "recurrent: a layer as wide as its input adds it");
+    f("recurrent_start", self.recurrent_start,
+      "recurrent: first values of the states' matrices: uniform, or orthogonal (each gate's)",
+      one_of({"uniform", "orthogonal"}));
     f("state_attention", self.state_attention,
       "recurrent decoders: causal attention over the states, by its score: none, dot, scaled_dot, cosine or euclidean",
       one_of({"none", "dot", "scaled_dot", "cosine", "euclidean"}));
+    f("decoder_attention", self.decoder_attention,
+      "recurrent encoder-decoder: the states that attend to the source: of the top layer (Luong et al. 2015), or of "
+      "the "
+      "lowest, whose context all layers above it read (Wu et al. 2016)",
+      one_of({"top", "lowest"}));
+    f("attention_score", self.attention_score,
+      "recurrent encoder-decoder: scaled_dot, dot, additive (Bahdanau et al. 2015), cosine or euclidean",
+      one_of({"scaled_dot", "dot", "additive", "cosine", "euclidean"}));
+    f("input_feeding", self.input_feeding,
+      "recurrent encoder-decoder: each step reads what the step before it has attended to");
+    f("copy", self.copy, "encoder-decoder: an answer's words may be copied from the source; one shared vocabulary");
     f("pooling_score", self.pooling_score,
       "recurrent: the score of attention pooling: additive, dot, scaled_dot, cosine or euclidean",
       one_of({"additive", "dot", "scaled_dot", "cosine", "euclidean"}));

@@ -63,6 +63,7 @@ struct Mlp {
 /// What a multi-head attention layer is made of.
 struct AttentionShape {
   std::int64_t width = 0;
+  std::int64_t memory_width = 0;  ///< cross-attention: of the other side's states; 0: as width
   int heads = 1;
   int key_value_heads = 1;
   int head_width = 0;
@@ -92,15 +93,20 @@ struct SelfAttention {
 /// Multi-head attention of one side's queries over another side's keys and values.
 struct CrossAttention {
   Linear query, key_value, out;
+  Weight direction;  ///< additive scores' vector of each head, or nothing
   AttentionShape shape;
   CrossAttention() = default;
   explicit CrossAttention(AttentionShape shape);
   /// memory: the other side's states; empty: what `remember` has put into the pass's states.
   Var operator()(const Var& x, const Var& memory, const Var& residual = {}) const;
+  /// Keys and values of a memory, for many calls of `attend`.
+  Var project(const Var& memory) const;
+  /// The same with what `project` has given (empty: what the pass's states hold).
+  Var attend(const Var& x, const Var& keys_and_values, const Var& residual = {}) const;
   /// Projects the memory of each sequence once, into its State's slot.
   void remember(const Var& memory) const;
   static void visit(auto& self, auto&& f) {
-    f("query", self.query), f("key_value", self.key_value), f("out", self.out);
+    f("query", self.query), f("key_value", self.key_value), f("direction", self.direction), f("out", self.out);
   }
 };
 
@@ -110,8 +116,9 @@ struct RecurrentShape {
   std::int64_t in = 0;
   std::int64_t hidden = 0;  ///< of each direction
   Direction direction = Direction::forward;
-  int biases = 1;  ///< of each gate: one, of the input's product, or one of the state's product, too
-  int slot = -1;   ///< its place in a State; −1 remembers nothing
+  int biases = 1;           ///< of each gate: one, of the input's product, or one of the state's product, too
+  int slot = -1;            ///< its place in a State; −1 remembers nothing
+  bool orthogonal = false;  ///< the states' matrix starts with orthogonal gates
 };
 
 /// A recurrent layer: one product of all tokens' inputs, then step by step that of the states.
@@ -120,11 +127,14 @@ struct Recurrent {
   Weight weight, bias;  ///< U: [directions·gates·hidden, hidden]; its products' bias, or nothing
   RecurrentShape shape;
   Recurrent() = default;
-  /// Matrices start uniform in ±1/sqrt(hidden), biases at 0, but an LSTM's forget gates at 1 (Jozefowicz et al. 2015).
+  /// Matrices start uniform in ±1/sqrt(hidden) (that of the states orthogonal if asked), biases at 0, but an LSTM's
+  /// forget gates at 1 (Jozefowicz et al. 2015).
   explicit Recurrent(const RecurrentShape& shape);
   /// `state`: where each sequence starts, as the result's; empty: what the pass's states hold for its slot, else zeros.
   /// With a slot, the pass's states are told where each sequence ends, which carries no gradient.
   RecurrentResult operator()(const Var& x, const Var& state = {}) const;
+  /// The same from gates = input(x) and whatever is added to them (fresh); the pass's states are left alone.
+  RecurrentResult run(const Var& gates, const Var& state) const;
   std::int64_t width() const { return weight.shape()[1] * (shape.direction == Direction::both ? 2 : 1); }
   static void visit(auto& self, auto&& f) { f("input", self.input), f("weight", self.weight), f("bias", self.bias); }
 };

@@ -40,6 +40,8 @@ Var gated(const Var& x, ActivationKind kind);
 /// x + y, float32.
 Var add(const Var& x, const Var& y);
 inline Var operator+(const Var& x, const Var& y) { return add(x, y); }
+/// x∘y, elementwise; all float32.
+Var multiply(const Var& x, const Var& y);
 /// In training, each element is 0 with probability `rate`, else divided by 1 − rate (Srivastava et al. 2014); outside
 /// it is x. Draws depend on the pass's key, the call and the element alone.
 Var dropout(const Var& x, float rate);
@@ -97,6 +99,8 @@ struct AttentionOptions {
   float rotary_base = 10000.0f;
   /// ALiBi slopes, one a head, or empty.
   Tensor slopes;
+  /// Cross-attention, additive scores: the vector of each head, [heads, head_width], or empty. It gets a gradient.
+  Var direction;
   /// Bias by distance, [heads, 2·reach + 1]: relative[head][key − query + reach]; or empty. It gets a gradient.
   Var relative;
   /// Keys and values of earlier passes: one cache a sequence, which this call's are appended to; or empty.
@@ -129,6 +133,29 @@ Tensor alibi_slopes(int heads);
 Loss cross_entropy(const Var& hidden, const Var& weight, const Var& bias, std::span<const std::int32_t> targets,
                    float label_smoothing = 0.0f, std::span<const float> row_weights = {});
 
+/// The same against about `samples` of the classes, drawn with the pass's key: a loss for training whose products are
+/// smaller. Class j is taken with probability q_j = min(1, c/(j + 1)), for ids that are ranked by frequency, and its
+/// exponential then counts 1/q_j times, so that the sum over all classes is met on average (importance sampling as
+/// Jean et al. 2015, section 3.2; arXiv:1412.2007); a row's own target always counts, once. Throws Error when there are
+/// not more classes than samples.
+Loss sampled_cross_entropy(const Var& hidden, const Var& weight, const Var& bias, std::span<const std::int32_t> targets,
+                           std::int64_t samples);
+
+/// The same where a word may also be copied from the source (See et al. 2017, arXiv:1704.04368, eq. 9): the probability
+/// of a target is g·softmax(logits) + (1 − g)·a, where g is the logistic function of the row's `gate` and a the weight
+/// of all places of its sequence's source where the target stands, under scaled-dot attention of `query` over `key`.
+/// Label smoothing is the vocabulary's. `correct` counts the vocabulary's likeliest.
+struct CopySource {
+  Var query;                          ///< [tokens, width], in the sequences of hidden
+  Var key;                            ///< [source tokens, width]: each sequence's source
+  Var gate;                           ///< [tokens, 1]
+  std::span<const std::int32_t> ids;  ///< of the source's tokens; −1 is never copied
+};
+Loss copy_cross_entropy(const Var& hidden, const Var& weight, const Var& bias, const CopySource& source,
+                        std::span<const std::int32_t> targets, float label_smoothing = 0.0f);
+
+/// base with the given rows (ascending) replaced by those of part. base must be fresh: its memory is used.
+Var put_rows(const Var& base, const Var& part, std::span<const std::int64_t> rows);
 /// Rows of x, ascending, as a value of their own: y[i] = x[rows[i]], in x's type. `sequences`: how they divide, or
 /// null.
 Var take_rows(const Var& x, std::span<const std::int64_t> rows, SequencesPointer sequences);

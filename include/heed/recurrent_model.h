@@ -32,7 +32,7 @@ class RecurrentModel : public Model {
   std::int64_t context() const override { return config_.context; }
   Var encode(Pass& pass, const TokenRows& source) const override;
   Var decode(Pass& pass, const TokenRows& target, const Var& memory) const override;
-  void remember(const Var& memory) const override;
+  void remember(const Var& memory, const TokenRows& source) const override;
   Var summarise(const Var& hidden) const override;
   Var output_weight(Pass& pass) const override;
   Var output_bias(Pass& pass) const override { return output_.bias ? pass.use(output_.bias) : Var(); }
@@ -49,6 +49,9 @@ class RecurrentModel : public Model {
   Tensor identity_;  ///< what makes logits of logits
   Linear output_;
 };
+
+/// "scaled_dot", "dot", "cosine", "euclidean" or "additive". Throws Error listing them.
+Score score_named(const std::string& name);
 
 /// The layers that the recipe's keys describe: `encoder` as an encoder's, else one way. `first_slot`: −1 remembers
 /// nothing.

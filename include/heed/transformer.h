@@ -55,7 +55,7 @@ class Transformer : public Model {
   std::int64_t context() const override { return config_.context; }
   Var encode(Pass& pass, const TokenRows& source) const override;
   Var decode(Pass& pass, const TokenRows& target, const Var& memory) const override;
-  void remember(const Var& memory) const override;
+  void remember(const Var& memory, const TokenRows& source) const override;
   Var summarise(const Var& hidden) const override;
   Var output_weight(Pass& pass) const override { return pass.use(output_.weight); }
   Var output_bias(Pass& pass) const override { return output_.bias ? pass.use(output_.bias) : Var(); }

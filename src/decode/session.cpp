@@ -55,7 +55,8 @@ void Session::encode(const Model& model, std::span<const Feed> sources) {
   if (sources.empty()) return;
   const Packed packed = pack(model, sources, false);
   Pass pass(arena_, pool_, packed.options);
-  model.remember(model.encode(pass, {packed.ids, packed.sequences}));
+  const TokenRows source{packed.ids, packed.sequences};
+  model.remember(model.encode(pass, source), source);
 }
 
 Tensor Session::step(const Model& model, std::span<const Feed> feeds) {

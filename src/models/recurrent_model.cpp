@@ -12,12 +12,6 @@ RecurrentCell cell_of(const ModelConfig& config) {
   return config.activation == "relu" ? RecurrentCell::relu : RecurrentCell::tanh;
 }
 
-Score score_named(const std::string& name) {
-  for (const Score score : {Score::scaled_dot, Score::dot, Score::cosine, Score::euclidean, Score::additive})
-    if (name == name_of(score)) return score;
-  throw Error("attention score \"{}\" is unknown: scaled_dot, dot, cosine, euclidean and additive are known", name);
-}
-
 /// One query for each sequence.
 SequencesPointer one_each(std::int64_t count) {
   auto sequences = std::make_shared<Sequences>();
@@ -34,6 +28,12 @@ Pooling pooling_named(const ModelConfig& config, bool both_ways) {
 
 }  // namespace
 
+Score score_named(const std::string& name) {
+  for (const Score score : {Score::scaled_dot, Score::dot, Score::cosine, Score::euclidean, Score::additive})
+    if (name == name_of(score)) return score;
+  throw Error("attention score \"{}\" is unknown: scaled_dot, dot, cosine, euclidean and additive are known", name);
+}
+
 RecurrentStack recurrent_stack(const ModelConfig& config, std::int64_t in, bool encoder, std::int64_t layers,
                                int first_slot) {
   const std::string& way = config.bidirectional;
@@ -45,7 +45,8 @@ RecurrentStack recurrent_stack(const ModelConfig& config, std::int64_t in, bool 
                          .hidden = config.width,
                          .direction = Direction::forward,
                          .biases = static_cast<int>(config.gate_biases),
-                         .slot = first_slot},
+                         .slot = first_slot,
+                         .orthogonal = config.recurrent_start == "orthogonal"},
                         layers, both_ways, config.residual, static_cast<float>(config.dropout));
 }
 
@@ -171,7 +172,7 @@ Var RecurrentModel::decode(Pass& pass, const TokenRows& target, const Var&) cons
   return dropout(x, static_cast<float>(config_.dropout));
 }
 
-void RecurrentModel::remember(const Var&) const {}
+void RecurrentModel::remember(const Var&, const TokenRows&) const {}
 
 Var RecurrentModel::summarise(const Var& hidden) const {
   if (identity_) return (*summary_)(dropout(hidden, static_cast<float>(config_.dropout)));

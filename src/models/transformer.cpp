@@ -3,6 +3,8 @@
 
 #include <cmath>
 
+#include "models/recurrent_reader.h"
+
 namespace heed {
 
 namespace {
@@ -151,7 +153,7 @@ Var Transformer::decode(Pass& pass, const TokenRows& target, const Var& memory) 
   return (*decoder_)(pass, target, memory ? &memory : nullptr);
 }
 
-void Transformer::remember(const Var& memory) const {
+void Transformer::remember(const Var& memory, const TokenRows&) const {
   for (const TransformerLayer& layer : decoder_->layers)
     if (layer.cross) layer.cross->remember(memory);
 }
@@ -194,6 +196,7 @@ std::unique_ptr<Model> make_model(const ModelConfig& config, const ModelSizes& s
   if (recurrent && config.kind == "encoder-decoder")
     throw Error("model.network is \"{}\" and model.kind \"encoder-decoder\": recurrent models are decoders or encoders",
                 config.network);
+  if (recurrent && sizes.pairs) return std::make_unique<RecurrentReader>(config, sizes);
   if (recurrent) return std::make_unique<RecurrentModel>(config, sizes);
   if (config.pooling == "class-attention" || config.pooling == "self-attention" || config.pooling == "last")
     throw Error(

@@ -1,5 +1,7 @@
 #include <heed/nn.h>
 
+#include <cmath>
+
 namespace heed {
 
 namespace {
@@ -59,27 +61,34 @@ Var SelfAttention::operator()(const Var& x, const Var& relative, const Var& resi
 CrossAttention::CrossAttention(AttentionShape attention_shape)
     : query(attention_shape.width, static_cast<std::int64_t>(attention_shape.heads) * attention_shape.head_width,
             attention_shape.bias),
-      key_value(attention_shape.width,
+      key_value(attention_shape.memory_width > 0 ? attention_shape.memory_width : attention_shape.width,
                 2 * static_cast<std::int64_t>(attention_shape.key_value_heads) * attention_shape.head_width,
                 attention_shape.bias),
       out(static_cast<std::int64_t>(attention_shape.heads) * attention_shape.head_width, attention_shape.width,
           attention_shape.bias),
-      shape(std::move(attention_shape)) {}
+      shape(std::move(attention_shape)) {
+  if (shape.spec.score == Score::additive)
+    direction = Weight({shape.heads, shape.head_width},
+                       {Initial::Kind::normal, 1.0f / std::sqrt(static_cast<float>(shape.head_width))});
+}
 
 Var CrossAttention::operator()(const Var& x, const Var& memory, const Var& residual) const {
+  return attend(x, memory ? project(memory) : Var(), residual);
+}
+
+Var CrossAttention::project(const Var& memory) const { return key_value(memory, memory.pass().product_dtype()); }
+
+Var CrossAttention::attend(const Var& x, const Var& keys_and_values, const Var& residual) const {
   Pass& pass = x.pass();
   AttentionOptions options = options_for(shape, {});
-  Var keys_and_values;
-  if (memory)
-    keys_and_values = key_value(memory, pass.product_dtype());
-  else
-    options.caches = caches_for(pass, shape, false);
+  if (direction) options.direction = pass.use(direction);
+  if (!keys_and_values) options.caches = caches_for(pass, shape, false);
   return finish(out, cross_attention(query(x, pass.product_dtype()), keys_and_values, options), residual);
 }
 
 void CrossAttention::remember(const Var& memory) const {
   Pass& pass = memory.pass();
-  const Var both = key_value(memory, pass.product_dtype());
+  const Var both = project(memory);
   const std::vector<KeyValueCache*> caches = caches_for(pass, shape, false);
   const Sequences& sequences = memory.sequences();
   for (std::int64_t i = 0; i < sequences.count(); ++i) {

@@ -62,7 +62,7 @@ Recurrent::Recurrent(const RecurrentShape& layer_shape) : shape(layer_shape) {
     zeros.period = 4 * shape.hidden, zeros.ones_begin = shape.hidden, zeros.ones_end = 2 * shape.hidden;
   input = Linear(shape.in, width, false, matrix);
   input.bias = Weight({width}, zeros);
-  weight = Weight({width, shape.hidden}, matrix);
+  weight = Weight({width, shape.hidden}, shape.orthogonal ? Initial{Initial::Kind::orthogonal, 1.0f} : matrix);
   if (shape.biases == 2) bias = Weight({width});
 }
 
@@ -72,10 +72,14 @@ RecurrentResult Recurrent::operator()(const Var& x, const Var& state) const {
   if (remembers && static_cast<std::int64_t>(pass.states().size()) != x.sequences().count())
     throw Error("recurrent layer: {} states for {} sequences", pass.states().size(), x.sequences().count());
   const Var start = state ? state : remembers ? remembered(pass, shape) : Var();
-  const RecurrentResult result =
-      recurrent(input(x), pass.use(weight), bias ? pass.use(bias) : Var(), start, shape.cell, shape.direction);
+  const RecurrentResult result = run(input(x), start);
   if (remembers) remember(result.state, x.sequences(), shape.slot);
   return result;
+}
+
+RecurrentResult Recurrent::run(const Var& gates, const Var& state) const {
+  Pass& pass = gates.pass();
+  return recurrent(gates, pass.use(weight), bias ? pass.use(bias) : Var(), state, shape.cell, shape.direction);
 }
 
 RecurrentStack::RecurrentStack(const RecurrentShape& first, std::int64_t layer_count, std::int64_t both_ways,

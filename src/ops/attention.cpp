@@ -36,6 +36,7 @@ AttentionProblem problem_for(Pass& pass, const AttentionOptions& options) {
   problem.key_value_heads = options.key_value_heads;
   problem.head_width = problem.value_width = options.head_width;
   if (options.slopes) problem.slopes = options.slopes.floats();
+  if (options.direction) problem.direction = options.direction.value().floats();
   if (options.relative) {
     problem.relative = options.relative.value().floats();
     problem.relative_reach = (options.relative.width() - 1) / 2;
@@ -75,10 +76,11 @@ Result forward(Pass& pass, const AttentionOptions& options, const AttentionProbl
   return result;
 }
 
-float* relative_gradient(const AttentionOptions& options, Gradients& d) {
-  if (!options.relative) return nullptr;
-  const auto target = d.to(options.relative);
-  if (target && !target.accumulate) Tensor::borrow(target.view.data, options.relative.shape()).fill(0.0f);
+/// Where the gradient of an operand of all pairs is added up; null when it has none.
+float* sum_of(const Var& operand, Gradients& d) {
+  if (!operand) return nullptr;
+  const auto target = d.to(operand);
+  if (target && !target.accumulate) Tensor::borrow(target.view.data, operand.shape()).fill(0.0f);
   return target.floats();
 }
 
@@ -132,7 +134,7 @@ Var self_attention(const Var& x, const AttentionOptions& options) {
                        {.query = kernels::columns_of(own.view(), 0, query_width),
                         .key = kernels::columns_of(own.view(), query_width, key_width),
                         .value = kernels::columns_of(own.view(), query_width + key_width, key_width),
-                        .relative = relative_gradient(options, d)},
+                        .relative = sum_of(options.relative, d)},
                        pass.pool());
     if (options.rotated > 0) {
       kernels::Rotary back = rotary;
@@ -165,25 +167,27 @@ Var cross_attention(const Var& query, const Var& key_value, const AttentionOptio
   } else {
     span_cached(problem, options.caches, query.sequences());
   }
-  const bool recording = pass.recording({&query, &key_value, &options.relative});
+  const bool recording = pass.recording({&query, &key_value, &options.relative, &options.direction});
   if (recording && !key_value) throw Error("cross_attention: a pass with caches cannot be differentiated");
   const Result result = forward(pass, options, problem, recording);
 
-  return pass.record(
-      result.output, {&query, &key_value, &options.relative}, [=, &pass](const Tensor& dy, Gradients& d) {
-        const auto dq = d.to(query), dkv = d.to(key_value);
-        AttentionGradients to;
-        to.query = dq.view;
-        to.accumulate_query = dq.accumulate;
-        to.relative = relative_gradient(options, d);
-        if (dkv) {
-          const Tensor both = Tensor::borrow(dkv.view.data, key_value.shape());
-          to.key = kernels::columns_of(both.view(), 0, key_width);
-          to.value = kernels::columns_of(both.view(), key_width, key_width);
-          to.accumulate_key = to.accumulate_value = dkv.accumulate;
-        }
-        attention_backward(problem, result.output.view(), result.log_sum_exp.floats(), dy.view(), to, pass.pool());
-      });
+  return pass.record(result.output, {&query, &key_value, &options.relative, &options.direction},
+                     [=, &pass](const Tensor& dy, Gradients& d) {
+                       const auto dq = d.to(query), dkv = d.to(key_value);
+                       AttentionGradients to;
+                       to.query = dq.view;
+                       to.accumulate_query = dq.accumulate;
+                       to.relative = sum_of(options.relative, d);
+                       to.direction = sum_of(options.direction, d);
+                       if (dkv) {
+                         const Tensor both = Tensor::borrow(dkv.view.data, key_value.shape());
+                         to.key = kernels::columns_of(both.view(), 0, key_width);
+                         to.value = kernels::columns_of(both.view(), key_width, key_width);
+                         to.accumulate_key = to.accumulate_value = dkv.accumulate;
+                       }
+                       attention_backward(problem, result.output.view(), result.log_sum_exp.floats(), dy.view(), to,
+                                          pass.pool());
+                     });
 }
 
 Var relative_from_buckets(const Var& table, std::int64_t reach, bool bidirectional, std::int64_t largest_distance) {

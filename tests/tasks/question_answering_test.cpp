@@ -18,7 +18,7 @@ class Pointing final : public Model {
   std::int64_t context() const override { return 100; }
   Var encode(Pass& pass, const TokenRows&) const override { return none(pass); }
   Var decode(Pass& pass, const TokenRows&, const Var&) const override { return none(pass); }
-  void remember(const Var&) const override {}
+  void remember(const Var&, const TokenRows&) const override {}
   Var summarise(const Var& hidden) const override { return hidden; }
   Var output_weight(Pass& pass) const override {
     return pass.input(Tensor::from({1.0f, 0.0f, 0.0f, 1.0f}).reshaped({2, 2}), nullptr);
