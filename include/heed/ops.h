@@ -58,6 +58,13 @@ enum class Pooling : unsigned char {
 };
 Var pool(const Var& x, Pooling kind);
 
+/// One-dimensional convolution within each sequence (Kim 2014, arXiv:1408.5882): y[t] = bias + Σ_j W_j·x[t + j − (width
+/// − 1)/2] for j from 0 below width, rows before the first and behind the last token being zero, so that there is a
+/// result for every token. weight: [out, width·in] = [W_0 | W_1 | …]; bias: [out] or empty. Result: [tokens, out].
+Var convolve(const Var& x, const Var& weight, const Var& bias, std::int64_t width);
+/// [x | y], the columns of both; float32.
+Var beside(const Var& x, const Var& y);
+
 /// What a recurrent network computes in a step from x (products of the input, with biases), the state before the step
 /// and U. σ is the logistic function, ∘ the elementwise product.
 enum class RecurrentCell : unsigned char {
@@ -154,11 +161,11 @@ struct CopySource {
 Loss copy_cross_entropy(const Var& hidden, const Var& weight, const Var& bias, const CopySource& source,
                         std::span<const std::int32_t> targets, float label_smoothing = 0.0f);
 
-/// base with the given rows (ascending) replaced by those of part. base must be fresh: its memory is used.
-Var put_rows(const Var& base, const Var& part, std::span<const std::int64_t> rows);
 /// Rows of x, ascending, as a value of their own: y[i] = x[rows[i]], in x's type. `sequences`: how they divide, or
 /// null.
 Var take_rows(const Var& x, std::span<const std::int64_t> rows, SequencesPointer sequences);
+/// The other way round: y[rows[p][i]] = parts[p][i]. All parts together have each row once; float32.
+Var join_rows(std::span<const Var> parts, std::span<const std::vector<std::int64_t>> rows, SequencesPointer sequences);
 /// Softmax cross-entropy of positions: each column of scores: [tokens, columns] is, within each sequence, a
 /// distribution over its tokens. targets: for each column one position a sequence, from 0; −1 is not counted.
 Loss position_cross_entropy(const Var& scores, const std::vector<std::span<const std::int32_t>>& targets);
