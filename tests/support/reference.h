@@ -70,6 +70,26 @@ Array<T> linear(const Array<T>& x, const Array<T>& weight, const Array<T>& bias 
   return y;
 }
 
+/// weight = [W_0 | W_1 | …], each for one neighbour of a token, from (width − 1)/2 before it on.
+template <class T>
+Array<T> convolve(const Array<T>& x, const Array<T>& weight, const Array<T>& bias, std::int64_t width,
+                  const Sequences& sequences) {
+  Array<T> y(x.rows, weight.rows);
+  for (std::int64_t i = 0; i < sequences.count(); ++i)
+    for (std::int64_t t = 0; t < sequences.length(i); ++t)
+      for (std::int64_t o = 0; o < weight.rows; ++o) {
+        T& sum = y(sequences.begin(i) + t, o);
+        if (bias.width > 0) sum = bias[o];
+        for (std::int64_t j = 0; j < width; ++j) {
+          const std::int64_t neighbour = t + j - (width - 1) / 2;
+          if (neighbour < 0 || neighbour >= sequences.length(i)) continue;
+          for (std::int64_t k = 0; k < x.width; ++k)
+            sum += weight(o, j * x.width + k) * x(sequences.begin(i) + neighbour, k);
+        }
+      }
+  return y;
+}
+
 template <class T>
 Array<T> gather(const Array<T>& table, const std::vector<std::int32_t>& ids, double scale = 1.0) {
   Array<T> y(static_cast<std::int64_t>(ids.size()), table.width);
