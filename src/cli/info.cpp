@@ -34,7 +34,8 @@ Subject open_subject(const std::string& path, const std::vector<std::string>& ov
   subject.recipe = read_recipe(path, overrides);
   check(subject.recipe);
   const std::int64_t entries = subject.recipe.vocabulary.size;
-  subject.sizes = {.source = entries, .target = entries, .classes = classes};
+  const bool pairs = subject.recipe.task == "question-answering";
+  subject.sizes = {.source = entries, .target = entries, .classes = pairs ? 2 : classes, .pairs = pairs};
   subject.model = make_model(subject.recipe.model, subject.sizes);
   return subject;
 }

@@ -72,6 +72,7 @@ ModelSizes sizes_of(const TextEncoder& text) {
     case Task::question_answering:
       sizes.source = text.source->size();
       sizes.classes = 2;  // where the answer starts and where it ends
+      sizes.pairs = true;
       break;
     case Task::classification:
       sizes.source = text.source->size();
