@@ -1,5 +1,5 @@
 #pragma once
-#include <heed/model.h>
+#include <heed/copying.h>
 
 namespace heed {
 
@@ -59,6 +59,8 @@ class Transformer : public Model {
   Var summarise(const Var& hidden) const override;
   Var output_weight(Pass& pass) const override { return pass.use(output_.weight); }
   Var output_bias(Pass& pass) const override { return output_.bias ? pass.use(output_.bias) : Var(); }
+  Loss loss(const Var& hidden, const Targets& targets) const override;
+  Tensor logits(Pass& pass, const Tensor& hidden, std::span<const std::int32_t> sequence_of) const override;
 
  private:
   ModelConfig config_;
@@ -66,6 +68,7 @@ class Transformer : public Model {
   std::optional<TransformerStack> encoder_, decoder_;
   Weight pooling_query_;  ///< pooling = "attention": the learned query [1, width]
   std::optional<Linear> pooling_key_value_;
+  std::optional<Copying> copying_;
   Linear output_;
 };
 

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "models/recurrent_reader.h"
+#include "models/recurrent_translator.h"
 
 namespace heed {
 
@@ -121,6 +122,7 @@ Transformer::Transformer(const ModelConfig& config, const ModelSizes& sizes) : c
                   sizes.source, sizes.target);
     encoder_->embedding.table = decoder_->embedding.table;
   }
+  if (config.copy && both) copying_.emplace(copying_for(sizes, config.width, config.width, slots_++));
   if (decoder_) {
     output_ = Linear(config.width, sizes.target, false,
                      {Initial::Kind::normal, 1.0f / std::sqrt(static_cast<float>(config.width))});
@@ -140,6 +142,7 @@ void Transformer::visit(const WeightVisitor& visitor) {
   part("decoder", decoder_);
   part("pooling.query", pooling_query_);
   part("pooling.key_value", pooling_key_value_);
+  part("copying", copying_);
   part("output", output_);
 }
 
@@ -153,9 +156,20 @@ Var Transformer::decode(Pass& pass, const TokenRows& target, const Var& memory) 
   return (*decoder_)(pass, target, memory ? &memory : nullptr);
 }
 
-void Transformer::remember(const Var& memory, const TokenRows&) const {
+void Transformer::remember(const Var& memory, const TokenRows& source) const {
   for (const TransformerLayer& layer : decoder_->layers)
     if (layer.cross) layer.cross->remember(memory);
+  if (copying_) copying_->remember(memory, source);
+}
+
+Loss Transformer::loss(const Var& hidden, const Targets& targets) const {
+  return copying_ ? copying_->loss(*this, hidden, targets) : Model::loss(hidden, targets);
+}
+
+Tensor Transformer::logits(Pass& pass, const Tensor& hidden, std::span<const std::int32_t> sequence_of) const {
+  const Tensor result = Model::logits(pass, hidden, sequence_of);
+  if (copying_) copying_->mix(pass, hidden, result, sequence_of);
+  return result;
 }
 
 Var Transformer::summarise(const Var& hidden) const {
@@ -193,9 +207,9 @@ std::unique_ptr<Model> make_model(const ModelConfig& config, const ModelSizes& s
   if (config.kind != "encoder" && sizes.target < 1)
     throw Error("a model with a decoder needs a vocabulary for its output");
   if (config.kind == "encoder" && sizes.classes < 1) throw Error("an encoder needs at least one class to tell");
-  if (recurrent && config.kind == "encoder-decoder")
-    throw Error("model.network is \"{}\" and model.kind \"encoder-decoder\": recurrent models are decoders or encoders",
-                config.network);
+  if (config.network == "convolution" && (config.kind != "encoder" || sizes.pairs))
+    throw Error("model.network is \"convolution\", which classifiers have; take transformer, lstm, gru or rnn");
+  if (recurrent && config.kind == "encoder-decoder") return std::make_unique<RecurrentTranslator>(config, sizes);
   if (recurrent && sizes.pairs) return std::make_unique<RecurrentReader>(config, sizes);
   if (recurrent) return std::make_unique<RecurrentModel>(config, sizes);
   if (config.pooling == "class-attention" || config.pooling == "self-attention" || config.pooling == "last")

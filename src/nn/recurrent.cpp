@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "nn/recurrent_memory.h"
+
 namespace heed {
 
 namespace {
@@ -12,47 +14,62 @@ std::int64_t state_width_of(const RecurrentShape& shape) {
   return sides_of(shape) * state_width(shape.cell, shape.hidden);
 }
 
-/// The slot's entry that stands at the state's committed length.
+/// The slot's entry that stands at the state's committed length; −1: none, and there are no tokens yet.
 int committed(const State& state, const State::Slot& slot, int number) {
   for (int i = 0; i < 2; ++i)
-    if (slot.recurrent[i].length == state.length) return i;
+    if (slot.recurrent[i].value && slot.recurrent[i].length == state.length) return i;
+  if (state.length == 0) return -1;
   throw Error(
       "slot {} of a state holds a recurrent layer's state after {} and {} tokens, not after {}: it cannot be rolled "
       "back further",
       number, slot.recurrent[0].length, slot.recurrent[1].length, state.length);
 }
 
-Var remembered(Pass& pass, const RecurrentShape& shape) {
-  const std::int64_t width = state_width_of(shape);
+void keep(State::Slot& slot, int entry, const float* row, std::int64_t width, std::int64_t length) {
+  auto& [value, kept_length] = slot.recurrent[entry];
+  // Memory that no copy of the state shares is used again.
+  if (!value || !value.unique()) value = Tensor({width});
+  std::copy_n(row, width, value.floats());
+  kept_length = length;
+}
+
+}  // namespace
+
+Var remembered(Pass& pass, std::int64_t width, int number) {
   Tensor start = pass.tensor({static_cast<std::int64_t>(pass.states().size()), width});
   float* to = start.floats();
   for (const State* state : pass.states()) {
-    const State::Slot& slot = state->slots.at(static_cast<std::size_t>(shape.slot));
-    if (state->length == 0)
-      std::fill_n(to, width, 0.0f);
+    const State::Slot& slot = state->slots.at(static_cast<std::size_t>(number));
+    if (const int entry = committed(*state, slot, number); entry >= 0)
+      std::copy_n(slot.recurrent[entry].value.floats(), width, to);
     else
-      std::copy_n(slot.recurrent[committed(*state, slot, shape.slot)].value.floats(), width, to);
+      std::fill_n(to, width, 0.0f);
     to += width;
   }
   return pass.input(start);
 }
 
-void remember(const Var& final_state, const Sequences& sequences, int number) {
-  const std::int64_t width = final_state.width();
-  const float* from = final_state.value().floats();
-  const std::vector<State*>& states = final_state.pass().states();
-  for (std::size_t i = 0; i < states.size(); ++i, from += width) {
+void remember(const Var& rows, const Sequences& sequences, int number) {
+  const float* row = rows.value().floats();
+  const std::vector<State*>& states = rows.pass().states();
+  for (std::size_t i = 0; i < states.size(); ++i, row += rows.width()) {
     State::Slot& slot = states[i]->slots.at(static_cast<std::size_t>(number));
-    if (states[i]->length == 0) slot.recurrent[1].length = -1;
-    auto& entry = slot.recurrent[states[i]->length == 0 ? 0 : 1 - committed(*states[i], slot, number)];
-    // Memory that no copy of the state shares is used again.
-    if (!entry.value || !entry.value.unique()) entry.value = Tensor({width});
-    std::copy_n(from, width, entry.value.floats());
-    entry.length = states[i]->length + sequences.length(static_cast<std::int64_t>(i));
+    const int entry = committed(*states[i], slot, number);
+    if (entry < 0) slot.recurrent[1].length = -1;
+    keep(slot, entry < 0 ? 0 : 1 - entry, row, rows.width(),
+         states[i]->length + sequences.length(static_cast<std::int64_t>(i)));
   }
 }
 
-}  // namespace
+void remember_start(const Var& rows, int number) {
+  const float* row = rows.value().floats();
+  for (State* state : rows.pass().states()) {
+    State::Slot& slot = state->slots.at(static_cast<std::size_t>(number));
+    slot.recurrent[1].length = -1;
+    keep(slot, 0, row, rows.width(), 0);
+    row += rows.width();
+  }
+}
 
 Recurrent::Recurrent(const RecurrentShape& layer_shape) : shape(layer_shape) {
   const std::int64_t width = sides_of(shape) * gates_of(shape.cell) * shape.hidden;
@@ -71,7 +88,7 @@ RecurrentResult Recurrent::operator()(const Var& x, const Var& state) const {
   const bool remembers = shape.slot >= 0 && !pass.states().empty();
   if (remembers && static_cast<std::int64_t>(pass.states().size()) != x.sequences().count())
     throw Error("recurrent layer: {} states for {} sequences", pass.states().size(), x.sequences().count());
-  const Var start = state ? state : remembers ? remembered(pass, shape) : Var();
+  const Var start = state ? state : remembers ? remembered(pass, state_width_of(shape), shape.slot) : Var();
   const RecurrentResult result = run(input(x), start);
   if (remembers) remember(result.state, x.sequences(), shape.slot);
   return result;
