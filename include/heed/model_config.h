@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace heed {
 
@@ -45,6 +46,9 @@ struct ModelConfig {
   bool reset_after = true;
   bool residual = false;
   std::string recurrent_start = "uniform";
+  std::vector<std::int64_t> kernel_widths;
+  std::int64_t filters = 0;
+  double word_dropout = 0.0;
   std::string state_attention = "none";
   std::string pooling_score = "additive";
   std::string decoder_attention = "top";
@@ -56,8 +60,9 @@ struct ModelConfig {
   static void fields(auto& self, auto&& f) {
     f("kind", self.kind, "decoder (language model), encoder (classifier), or encoder-decoder",
       one_of({"decoder", "encoder", "encoder-decoder"}));
-    f("network", self.network, "transformer, lstm, gru or rnn (tanh, or relu if that is the activation)",
-      one_of({"transformer", "lstm", "gru", "rnn"}));
+    f("network", self.network,
+      "transformer, lstm, gru, rnn (tanh, or relu if that is the activation) or convolution (encoders)",
+      one_of({"transformer", "lstm", "gru", "rnn", "convolution"}));
     f("width", self.width, "d_model; recurrent: width of a layer's state, of each direction", at_least(1));
     f("heads", self.heads, "attention heads", at_least(1));
     f("key_value_heads", self.key_value_heads, "heads of keys and values, each shared by a group of heads; 0: as heads",
@@ -107,6 +112,13 @@ struct ModelConfig {
     f("recurrent_start", self.recurrent_start,
       "recurrent: first values of the states' matrices: uniform, or orthogonal (each gate's)",
       one_of({"uniform", "orthogonal"}));
+    f("kernel_widths", self.kernel_widths,
+      "convolution: tokens that the kernels of a layer span, side by side, such as [3, 4, 5]; a recurrent classifier "
+      "has one such layer beneath the others, if any",
+      between(1, 64));
+    f("filters", self.filters, "convolutions of each kernel width; 0: as width", at_least(0));
+    f("word_dropout", self.word_dropout,
+      "recurrent, convolution: in training, tokens are read as the unknown one at this rate", at_least_below(0, 1));
     f("state_attention", self.state_attention,
       "recurrent decoders: causal attention over the states, by its score: none, dot, scaled_dot, cosine or euclidean",
       one_of({"none", "dot", "scaled_dot", "cosine", "euclidean"}));
@@ -122,9 +134,15 @@ struct ModelConfig {
       "recurrent encoder-decoder: each step reads what the step before it has attended to");
     f("copy", self.copy, "encoder-decoder: an answer's words may be copied from the source; one shared vocabulary");
     f("pooling_score", self.pooling_score,
-      "recurrent: the score of attention pooling: additive, dot, scaled_dot, cosine or euclidean",
-      one_of({"additive", "dot", "scaled_dot", "cosine", "euclidean"}));
+      "recurrent, convolution: the score of attention pooling: additive, dot, scaled_dot, bilinear, cosine or "
+      "euclidean",
+      one_of({"additive", "dot", "scaled_dot", "bilinear", "cosine", "euclidean"}));
   }
 };
+
+/// True when all that its language model remembers of a text are recurrent states, which passes may hand on.
+inline bool carries_states(const ModelConfig& config) {
+  return config.network != "transformer" && config.state_attention == "none";
+}
 
 }  // namespace heed

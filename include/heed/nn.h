@@ -110,6 +110,18 @@ struct CrossAttention {
   }
 };
 
+/// Convolutions of several kernel widths side by side, then an activation (Kim 2014, arXiv:1408.5882).
+struct Convolution {
+  std::vector<Linear> kernels;       ///< of each width: [filters, width·in]
+  std::vector<std::int64_t> widths;  ///< tokens that a kernel spans
+  ActivationKind activation = ActivationKind::relu;
+  Convolution() = default;
+  Convolution(std::int64_t in, std::int64_t filters, std::vector<std::int64_t> widths, ActivationKind activation);
+  Var operator()(const Var& x) const;
+  std::int64_t width() const;
+  static void visit(auto& self, auto&& f) { f("kernels", self.kernels); }
+};
+
 /// What a recurrent layer is made of.
 struct RecurrentShape {
   RecurrentCell cell = RecurrentCell::lstm;

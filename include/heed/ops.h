@@ -122,9 +122,10 @@ Var self_attention(const Var& x, const AttentionOptions& options);
 /// Each sequence of query: [tokens, heads·h] looks at the sequence of the same number in key_value = [key | value].
 /// With `caches` given and an empty key_value, it looks at those instead.
 Var cross_attention(const Var& query, const Var& key_value, const AttentionOptions& options);
-/// The same of one head, with keys of query's width and values of any: what pools tokens by attention. `direction`:
-/// additive scores' vector, [1, query's width], or empty. Result: [query's tokens, value's width].
-Var attend_to(const Var& query, const Var& key, const Var& value, const Var& direction, const AttentionSpec& spec,
+/// The same of one head, with keys of query's width and values of any: what pools tokens by attention. `learned`:
+/// additive scores' vector, [1, query's width], bilinear scores' matrix, [query's width, key's width], or empty.
+/// Result: [query's tokens, value's width].
+Var attend_to(const Var& query, const Var& key, const Var& value, const Var& learned, const AttentionSpec& spec,
               const std::string& name);
 /// T5's table of distances from its buckets: [heads, 2·reach + 1] from [heads, buckets]. Raffel et al. 2020,
 /// section 2.1. Half of the buckets serve each direction when `bidirectional`, else only keys behind the query are told

@@ -3,12 +3,12 @@
 
 namespace heed {
 
-/// One row a sequence from recurrent states, by the recipe's pooling. What attention looks at is shown to a probe as
+/// One row a sequence from hidden states, by the recipe's pooling. What attention looks at is shown to a probe as
 /// "pooling".
 struct RecurrentSummary {
   Linear query, key;  ///< self-attention: of each token; additive scores: the key alone
   Weight learned;     ///< the learned query, [1, key width]
-  Weight direction;   ///< additive scores'
+  Weight direction;   ///< additive scores', or bilinear scores' matrix
   Linear scores;      ///< a query a class: [scores | values] of each class
   std::string pooling;
   AttentionSpec spec;
@@ -23,7 +23,7 @@ struct RecurrentSummary {
 };
 
 /// Embedding → recurrent layers: a language model (with causal attention over the states, if asked), or a classifier,
-/// which pools the states.
+/// which pools the states. A classifier may have convolutions beneath the recurrent layers, or in their place.
 class RecurrentModel : public Model {
  public:
   RecurrentModel(const ModelConfig& config, const ModelSizes& sizes);
@@ -39,10 +39,12 @@ class RecurrentModel : public Model {
 
  private:
   Var states_of(Pass& pass, const TokenRows& tokens) const;
+  Var embedded(Pass& pass, const TokenRows& tokens) const;
 
   ModelConfig config_;
   int slots_ = 0;
   Embedding embedding_;
+  std::vector<Convolution> convolutions_;
   RecurrentStack stack_;
   std::optional<SelfAttention> attention_;
   std::optional<RecurrentSummary> summary_;
@@ -50,7 +52,7 @@ class RecurrentModel : public Model {
   Linear output_;
 };
 
-/// "scaled_dot", "dot", "cosine", "euclidean" or "additive". Throws Error listing them.
+/// "scaled_dot", "dot", "bilinear", "cosine", "euclidean" or "additive". Throws Error listing them.
 Score score_named(const std::string& name);
 
 /// The layers that the recipe's keys describe: `encoder` as an encoder's, else one way. `first_slot`: −1 remembers

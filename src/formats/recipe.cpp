@@ -73,6 +73,11 @@ decltype(RecipeEntry::value) value_of(const toml::node& node) {
   if (auto value = node.as_string()) return value->get();
   const toml::array* array = node.as_array();
   if (!array) return OtherValue{kind_of(node)};
+  if (!array->empty() && array->is_homogeneous(toml::node_type::integer)) {
+    std::vector<std::int64_t> numbers;
+    for (const toml::node& element : *array) numbers.push_back(element.as_integer()->get());
+    return numbers;
+  }
   std::vector<std::string> texts;
   for (const toml::node& element : *array) {
     if (!element.is_string()) return OtherValue{format("an array with {} in it", kind_of(element))};
@@ -172,6 +177,7 @@ std::string RecipeEntry::found() const {
     std::string operator()(const std::vector<std::string>& texts) {
       return format("a list of {} text{}", texts.size(), texts.size() == 1 ? "" : "s");
     }
+    std::string operator()(const std::vector<std::int64_t>&) { return "an array with a number in it"; }
     std::string operator()(const OtherValue& other) { return other.what; }
   } describe;
   return std::visit(describe, value);

@@ -16,7 +16,8 @@ struct OtherValue {
 struct RecipeEntry {
   std::string section;  ///< "" at the top
   std::string key;
-  std::variant<bool, std::int64_t, double, std::string, std::vector<std::string>, OtherValue> value;
+  std::variant<bool, std::int64_t, double, std::string, std::vector<std::string>, std::vector<std::int64_t>, OtherValue>
+      value;
   std::string place;     ///< "recipe.toml, line 12, column 8" or "--set training.rate=0.1"
   std::string override;  ///< of an override: the value as it was written, for keys that hold text
   bool is_override = false;

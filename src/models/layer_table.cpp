@@ -11,11 +11,17 @@ std::string parent_of(const std::string& name) {
   return dot == std::string::npos ? name : name.substr(0, dot);
 }
 
-/// The recurrent layer that a weight belongs to, or nothing.
-std::string recurrent_layer_of(const ModelConfig& config, const std::string& name) {
-  const auto at = name.find(".layers.");
-  if (config.network == "transformer" || at == std::string::npos) return "";
-  return name.substr(0, name.find('.', at + 8));
+/// The recurrent layer, or layer of convolutions, that a weight belongs to, or nothing.
+std::string whole_layer_of(const ModelConfig& config, const std::string& name) {
+  if (config.network == "transformer") return "";
+  for (const std::string kind : {".layers.", ".convolutions."})
+    if (const auto at = name.find(kind); at != std::string::npos)
+      return name.substr(0, name.find('.', at + kind.size()));
+  return "";
+}
+
+std::string kind_of_whole(const ModelConfig& config, const std::string& layer) {
+  return layer.find(".convolutions.") != std::string::npos ? "convolution" : config.network;
 }
 
 std::string kind_of(const std::string& layer, const std::string& weight) {
@@ -35,20 +41,19 @@ std::vector<LayerRow> layer_table(Model& model, const ModelConfig& config, std::
   const std::int64_t head_width = config.head_width > 0 ? config.head_width : config.width / config.heads;
   model.visit([&](const std::string& name, Weight& weight) {
     const bool own_row = name.ends_with("positions") || name.ends_with("relative_buckets");
-    const std::string recurrent = recurrent_layer_of(config, name);
-    const std::string layer = own_row ? name : !recurrent.empty() ? recurrent : parent_of(name);
+    const std::string whole = whole_layer_of(config, name);
+    const std::string layer = own_row ? name : !whole.empty() ? whole : parent_of(name);
     if (rows.empty() || rows.back().name != layer) {
       if (name.find("attention.out.") != std::string::npos || name.find("cross.out.") != std::string::npos)
         rows.push_back({parent_of(layer), "attention", format("{} heads of {}", config.heads, head_width), 0,
                         2 * length * config.heads * head_width});
-      rows.push_back({layer, recurrent.empty() ? kind_of(layer, name) : config.network, "", 0, 0});
+      rows.push_back({layer, whole.empty() ? kind_of(layer, name) : kind_of_whole(config, layer), "", 0, 0});
     }
     LayerRow& row = rows.back();
     const bool tied = !seen.insert(weight.identity()).second;
     row.shape += (row.shape.empty() ? "" : " ") + weight.shape().text() + (tied ? " tied" : "");
     if (!tied) row.parameters += weight.elements();
-    if (weight.shape().rank() == 2 && (row.kind == "linear" || !recurrent.empty()))
-      row.multiply_adds += weight.elements();
+    if (weight.shape().rank() == 2 && (row.kind == "linear" || !whole.empty())) row.multiply_adds += weight.elements();
   });
   return rows;
 }

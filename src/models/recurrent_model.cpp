@@ -29,9 +29,11 @@ Pooling pooling_named(const ModelConfig& config, bool both_ways) {
 }  // namespace
 
 Score score_named(const std::string& name) {
-  for (const Score score : {Score::scaled_dot, Score::dot, Score::cosine, Score::euclidean, Score::additive})
+  for (const Score score :
+       {Score::scaled_dot, Score::dot, Score::bilinear, Score::cosine, Score::euclidean, Score::additive})
     if (name == name_of(score)) return score;
-  throw Error("attention score \"{}\" is unknown: scaled_dot, dot, cosine, euclidean and additive are known", name);
+  throw Error("attention score \"{}\" is unknown: scaled_dot, dot, bilinear, cosine, euclidean and additive are known",
+              name);
 }
 
 RecurrentStack recurrent_stack(const ModelConfig& config, std::int64_t in, bool encoder, std::int64_t layers,
@@ -55,7 +57,7 @@ RecurrentSummary::RecurrentSummary(const ModelConfig& config, std::int64_t width
   spec.score = score_named(config.pooling_score);
   const bool additive = spec.score == Score::additive;
   if (pooling == "class-attention") {
-    if (spec.score == Score::cosine || spec.score == Score::euclidean)
+    if (!additive && spec.score != Score::dot && spec.score != Score::scaled_dot)
       throw Error(
           "model.pooling is \"class-attention\" and model.pooling_score \"{}\"; it takes additive, dot or scaled_dot",
           config.pooling_score);
@@ -71,7 +73,8 @@ RecurrentSummary::RecurrentSummary(const ModelConfig& config, std::int64_t width
       query = Linear(width, width);
     else
       learned = Weight({1, width}, {Initial::Kind::normal, spread_of(width)});
-    if (additive) direction = Weight({1, width}, {Initial::Kind::normal, spread_of(width)});
+    if (additive || spec.score == Score::bilinear)
+      direction = Weight({additive ? 1 : width, width}, {Initial::Kind::normal, spread_of(width)});
   }
 }
 
@@ -103,10 +106,24 @@ RecurrentModel::RecurrentModel(const ModelConfig& config, const ModelSizes& size
   const bool encoder = config.kind == "encoder";
   const std::int64_t entries = encoder ? sizes.source : sizes.target;
   const std::int64_t embedded = config.embedding_width > 0 ? config.embedding_width : config.width;
+  const bool recurrent = config.network != "convolution";
   if (config.layers < 1) throw Error("model.layers is {}; a recurrent model has one or more", config.layers);
+  if (!encoder && !config.kernel_widths.empty())
+    throw Error("model.kind is \"{}\", and convolutions look ahead: leave model.kernel_widths out", config.kind);
+  if (!recurrent && config.kernel_widths.empty())
+    throw Error("model.network is \"convolution\": model.kernel_widths must name a width, such as [3, 4, 5]");
   embedding_ = Embedding(entries, embedded, spread_of(embedded));
-  stack_ = recurrent_stack(config, embedded, encoder, config.layers, encoder ? -1 : 0);
-  const std::int64_t width = stack_.width();
+  std::int64_t width = embedded;
+  const std::int64_t convolutions = !recurrent ? config.layers : config.kernel_widths.empty() ? 0 : 1;
+  for (std::int64_t i = 0; i < convolutions; ++i) {
+    convolutions_.emplace_back(width, config.filters > 0 ? config.filters : config.width, config.kernel_widths,
+                               activation_named(config.activation));
+    width = convolutions_.back().width();
+  }
+  if (recurrent) {
+    stack_ = recurrent_stack(config, width, encoder, config.layers, encoder ? -1 : 0);
+    width = stack_.width();
+  }
   if (encoder) {
     if (config.pooling.ends_with("attention")) summary_.emplace(config, width, sizes.classes);
     output_ = Linear(width, sizes.classes, true);
@@ -148,16 +165,33 @@ void RecurrentModel::visit(const WeightVisitor& visitor) {
   const std::string side = config_.kind;
   auto part = [&](const std::string& name, auto& module) { detail::visit_part(name, module, visitor); };
   part(side + ".embedding", embedding_);
+  part(side + ".convolutions", convolutions_);
   part(side, stack_);
   part(side + ".attention", attention_);
   part("pooling", summary_);
   part("output", output_);
 }
 
+Var RecurrentModel::embedded(Pass& pass, const TokenRows& tokens) const {
+  if (!pass.training() || config_.word_dropout == 0.0) return embedding_(pass, tokens.ids, tokens.sequences);
+  const RandomKey key = pass.next_key();
+  std::vector<std::int32_t> ids(tokens.ids.begin(), tokens.ids.end());
+  for (std::size_t i = 0; i < ids.size(); ++i)
+    if (uniform(key, i) < static_cast<float>(config_.word_dropout)) ids[i] = 0;  // the unknown token
+  return embedding_(pass, ids, tokens.sequences);
+}
+
 Var RecurrentModel::states_of(Pass& pass, const TokenRows& tokens) const {
-  const Var x = embedding_(pass, tokens.ids, tokens.sequences);
+  const auto between = static_cast<float>(config_.dropout);
   const double rate = config_.embedding_dropout < 0.0 ? config_.dropout : config_.embedding_dropout;
-  return stack_(dropout(x, static_cast<float>(rate))).output;
+  Var x = dropout(embedded(pass, tokens), static_cast<float>(rate));
+  for (const Convolution& convolution : convolutions_) {
+    const Var below = &convolution == &convolutions_.front() ? x : dropout(x, between);
+    x = convolution(below);
+    if (config_.residual && x.width() == below.width()) x = add(x, below);
+  }
+  if (stack_.layers.empty()) return x;
+  return stack_(convolutions_.empty() ? x : dropout(x, between)).output;
 }
 
 Var RecurrentModel::encode(Pass& pass, const TokenRows& source) const {
@@ -176,7 +210,7 @@ void RecurrentModel::remember(const Var&, const TokenRows&) const {}
 
 Var RecurrentModel::summarise(const Var& hidden) const {
   if (identity_) return (*summary_)(dropout(hidden, static_cast<float>(config_.dropout)));
-  const bool both_ways = stack_.layers.back().shape.direction == Direction::both;
+  const bool both_ways = !stack_.layers.empty() && stack_.layers.back().shape.direction == Direction::both;
   return dropout(summary_ ? (*summary_)(hidden) : pool(hidden, pooling_named(config_, both_ways)),
                  static_cast<float>(config_.dropout));
 }

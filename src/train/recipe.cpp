@@ -21,6 +21,7 @@ const char* type_name(const std::uint64_t&) { return "a whole number of 0 or mor
 const char* type_name(const double&) { return "a number"; }
 const char* type_name(const std::string&) { return "a text in quotes"; }
 const char* type_name(const std::vector<std::string>&) { return "a text in quotes, or a list of them"; }
+const char* type_name(const std::vector<std::int64_t>&) { return "a whole number, or a list of them"; }
 
 /// Puts the entry's value into a member; false when its type does not fit.
 template <class T>
@@ -49,6 +50,12 @@ bool assign(T& member, const RecipeEntry& entry) {
       const bool list = std::holds_alternative<OtherValue>(entry.value) && entry.override.starts_with('[');
       if (!text && (!entry.is_override || list)) return false;
       member = {text ? *text : entry.override};
+      return true;
+    } else if constexpr (std::is_same_v<T, std::vector<std::int64_t>>) {
+      const auto* list = std::get_if<std::vector<std::string>>(&entry.value);
+      if (!integer && !(list && list->empty())) return false;
+      member.clear();
+      if (integer) member.push_back(*integer);
       return true;
     }
     return false;

@@ -40,6 +40,9 @@ std::optional<std::string> problem(const T& value, const Allowed& allowed) {
       return format("expected {}, found {}", allowed.any() ? "a finite number" : allowed.text(), toml_number(value));
   } else if constexpr (std::is_same_v<T, std::int64_t>) {
     if (!allowed.has(static_cast<double>(value))) return format("expected {}, found {}", allowed.text(), value);
+  } else if constexpr (std::is_same_v<T, std::vector<std::int64_t>>) {
+    for (const std::int64_t element : value)
+      if (const auto wrong = problem(element, allowed)) return wrong;
   } else if constexpr (std::is_same_v<T, std::uint64_t>) {
     // TOML has no larger integers
     if (value >> 63 != 0) return format("expected 0 to 9223372036854775807, found {}", value);

@@ -26,6 +26,12 @@ std::string written(const std::vector<std::string>& values) {
   return "[" + list + "]";
 }
 
+std::string written(const std::vector<std::int64_t>& values) {
+  std::string list;
+  for (const std::int64_t value : values) (list += list.empty() ? "" : ", ") += std::to_string(value);
+  return "[" + list + "]";
+}
+
 std::size_t columns(std::string_view text) { return static_cast<std::size_t>(utf8_length(text)); }
 
 /// `text` in lines of at most `width` columns, broken at spaces.

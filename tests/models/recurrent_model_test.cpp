@@ -34,7 +34,7 @@ TEST(RecurrentModel, EveryNetworksGradientEqualsCentralDifferences) {
 TEST(RecurrentModel, EveryPoolingsGradientEqualsCentralDifferences) {
   Machine machine;
   for (const char* pooling : {"mean", "first", "max", "attention", "class-attention", "self-attention", "last"})
-    for (const char* score : {"additive", "dot", "scaled_dot", "cosine", "euclidean"}) {
+    for (const char* score : {"additive", "dot", "scaled_dot", "bilinear", "cosine", "euclidean"}) {
       ModelConfig config = tiny_config("encoder", "lstm");
       const bool attends = std::string(pooling).ends_with("attention");
       if (!attends && std::string(score) != "dot") continue;
@@ -55,6 +55,59 @@ TEST(RecurrentModel, AttentionOverStatesHasGradients) {
     config.state_attention = score;
     expect_gradient(machine, config);
   }
+}
+
+TEST(RecurrentModel, ConvolutionsHaveGradientsAloneAndBeneathRecurrentLayers) {
+  Machine machine;
+  for (const char* network : {"convolution", "gru"})
+    for (const char* pooling : {"mean", "attention", "class-attention", "self-attention", "last"}) {
+      ModelConfig config = tiny_config("encoder", network);
+      config.kernel_widths = {1, 2, 5};
+      config.filters = 4;
+      config.residual = true;
+      config.word_dropout = 0.3;
+      config.pooling = pooling;
+      expect_gradient(machine, config);
+    }
+}
+
+TEST(RecurrentModel, TheLayerTableShowsConvolutions) {
+  ModelConfig config = tiny_config("encoder", "convolution");
+  config.kernel_widths = {3, 4};
+  config.filters = 7;
+  const auto model = make_model(config, {.source = 11, .target = 0, .classes = 3});
+  const std::vector<LayerRow> rows = layer_table(*model, config, 10);
+  ASSERT_EQ(rows.size(), 4u);
+  EXPECT_EQ(rows[1].name, "encoder.convolutions.0");
+  EXPECT_EQ(rows[1].kind, "convolution");
+  EXPECT_EQ(rows[1].parameters, 7 * (3 * 5 + 1) + 7 * (4 * 5 + 1));
+  EXPECT_EQ(rows[2].multiply_adds, 7 * (3 + 4) * 14);
+  EXPECT_EQ(rows[3].shape, "[3, 14] [3]");
+}
+
+TEST(RecurrentModel, DroppedWordsAreUnknownOnes) {
+  Machine machine;
+  ModelConfig config = tiny_config("encoder", "convolution");
+  config.kernel_widths = {1};
+  config.dropout = 0.0;
+  config.word_dropout = 0.5;
+  const auto model = tiny_transformer(config);
+  const std::vector<std::int32_t> words(200, 4), unknown(200, 0);
+  const auto states = [&](const std::vector<std::int32_t>& ids, bool training) {
+    PassOptions options;
+    options.training = training;
+    Pass pass(machine.arena, machine.pool, options);
+    return model->encode(pass, {ids, sequences_of_lengths({static_cast<std::int64_t>(ids.size())})}).keep();
+  };
+  const Tensor kept = states(words, false), dropped = states(words, true), nothing = states(unknown, false);
+  int count = 0;
+  for (std::int64_t i = 0; i < 200; ++i) {
+    const Tensor row = dropped.slice(i, i + 1);
+    const bool is_unknown = std::equal(row.floats(), row.floats() + row.width(), nothing.floats());
+    EXPECT_TRUE(is_unknown || std::equal(row.floats(), row.floats() + row.width(), kept.floats()));
+    count += is_unknown;
+  }
+  EXPECT_NEAR(count, 100, 40);
 }
 
 ModelConfig word_model() {
@@ -150,6 +203,7 @@ TEST(RecurrentModel, SequencesOfABatchDoNotSeeEachOther) {
   for (const char* pooling : {"attention", "class-attention", "self-attention", "last", "mean"}) {
     ModelConfig config = tiny_config("encoder", "lstm");
     config.pooling = pooling;
+    config.kernel_widths = {3};
     const auto model = tiny_transformer(config);
     Pass pass(machine.arena, machine.pool);
     const std::vector<std::int32_t> both{1, 2, 3, 4, 5}, second{4, 5};
@@ -226,6 +280,13 @@ TEST(RecurrentModel, NamesKeysThatDoNotFitTogether) {
   config = tiny_config("encoder", "lstm");
   config.layers = 0;
   expect_refused("model.layers is 0; a recurrent model has one or more", config);
+  config = tiny_config("encoder", "convolution");
+  expect_refused("model.network is \"convolution\": model.kernel_widths must name a width", config);
+  config = tiny_config("decoder", "convolution");
+  expect_refused("model.network is \"convolution\", which classifiers have", config);
+  config = tiny_config("decoder", "lstm");
+  config.kernel_widths = {3};
+  expect_refused("model.kind is \"decoder\", and convolutions look ahead: leave model.kernel_widths out", config);
   config = tiny_transformer_config("encoder");
   config.pooling = "last";
   expect_refused("model.pooling is \"last\", which recurrent models have", config);
