@@ -131,6 +131,23 @@ TEST(Recipe, NamesTypeAndPlaceOfAWrongValue) {
             "training.rate: expected a number, found the text \"fast\" (--set training.rate=fast)");
 }
 
+TEST(Recipe, ReadsListsOfWholeNumbers) {
+  const auto widths = [](const std::string& value) {
+    return parse_recipe("[model]\nkernel_widths = " + value, "r.toml").model.kernel_widths;
+  };
+  EXPECT_EQ(widths("[3, 4, 5]"), (std::vector<std::int64_t>{3, 4, 5}));
+  EXPECT_EQ(widths("3"), (std::vector<std::int64_t>{3}));
+  EXPECT_TRUE(widths("[]").empty());
+  EXPECT_EQ(parse_recipe("", "r.toml", {"model.kernel_widths=[2, 3]"}).model.kernel_widths.size(), 2u);
+  EXPECT_EQ(parse_error("[model]\nkernel_widths = [\"3\"]"),
+            "model.kernel_widths: expected a whole number, or a list of them, found a list of 1 text (r.toml, line 2, "
+            "column 17)");
+  EXPECT_EQ(parse_error("[model]\nkernel_widths = [3, 0]"),
+            "model.kernel_widths: expected 1 to 64, found 0 (r.toml, line 2, column 17)");
+  EXPECT_EQ(parse_error("[model]\nkernel_widths = 65"),
+            "model.kernel_widths: expected 1 to 64, found 65 (r.toml, line 2, column 17)");
+}
+
 TEST(Recipe, NamesWhatAKeyAllows) {
   EXPECT_EQ(parse_error("[model]\nactivation = \"tanh\""),
             "model.activation: expected relu, gelu, gelu_tanh or silu, found \"tanh\" (r.toml, line 2, column 14)");
@@ -181,6 +198,7 @@ struct Changed {
     value = allowed.choices.empty() ? "a \"text\"\n\\ with é and \x01" : allowed.choices.back();
   }
   static void apply(std::vector<std::string>& value, const Allowed&) { value = {"a, b", "", "c\t"}; }
+  static void apply(std::vector<std::int64_t>& value, const Allowed&) { value = {3, 1, 4}; }
 };
 
 TEST(Recipe, ReadsBackWhatItWrites) {
