@@ -4,7 +4,9 @@
 #include <cmath>
 #include <limits>
 
+#include "decode/forbidden.h"
 #include "decode/scan.h"
+#include "decode/source_attention.h"
 #include "kernels/rows.h"
 
 namespace heed {
@@ -21,6 +23,7 @@ struct Hypothesis {
   State state;
   std::int32_t node = -1;  ///< its last token; −1: the prompt alone
   double log_probability = 0.0;
+  std::vector<float> coverage = {};  ///< attention that each source token has had, where it is asked for
 };
 
 /// A continuation of a live hypothesis by one token.
@@ -107,10 +110,12 @@ class BeamSearch {
  private:
   void admit();
   void step();
-  void advance(Search& search, const float* log_probabilities, std::int64_t entries);
+  void advance(Search& search, float* log_probabilities, std::int64_t entries);
+  void forbid(const Search& search, float* log_probabilities, std::int64_t entries) const;
+  std::vector<std::int32_t> tokens_of(const Search& search, std::int32_t node) const;
   void settle(Search& search);
   void report(Search& search);
-  Generated answer(const Search& search, std::int32_t node, double log_probability, Stop stop) const;
+  Generated answer(const Search& search, const Hypothesis& hypothesis, double log_probability, Stop stop) const;
   double length_divisor(std::int64_t predictions) const {
     return std::pow(static_cast<double>(predictions), config_.length_penalty);
   }
@@ -126,6 +131,7 @@ class BeamSearch {
   std::vector<Search> searches_;
   std::vector<Feed> feeds_;
   std::vector<std::int64_t> first_rows_;
+  SourceAttention attention_;
 };
 
 void BeamSearch::admit() {
@@ -156,7 +162,15 @@ void BeamSearch::step() {
                         fresh ? prompt : std::span(&search.nodes[static_cast<std::size_t>(hypothesis.node)].token, 1)});
     }
   }
-  const Tensor rows = session_.step(model_, feeds_);
+  const bool covers = config_.coverage_penalty > 0.0;
+  const Tensor rows = session_.step(model_, feeds_, covers ? &attention_ : nullptr);
+  for (std::size_t i = 0; covers && i < searches_.size(); ++i)
+    for (std::size_t h = 0; h < searches_[i].live.size(); ++h) {
+      const std::vector<float>& seen = attention_.weights(static_cast<std::size_t>(first_rows_[i]) + h);
+      std::vector<float>& coverage = searches_[i].live[h].coverage;
+      coverage.resize(seen.size());
+      for (std::size_t j = 0; j < seen.size(); ++j) coverage[j] += seen[j];
+    }
   kernels::softmax_rows(rows.view(), true, session_.pool());
   session_.pool().parallel_for(static_cast<std::int64_t>(searches_.size()), [&](std::int64_t i) {
     const auto at = static_cast<std::size_t>(i);
@@ -165,7 +179,8 @@ void BeamSearch::step() {
 }
 
 /// From the probabilities of what may follow to the next live hypotheses.
-void BeamSearch::advance(Search& search, const float* log_probabilities, std::int64_t entries) {
+void BeamSearch::advance(Search& search, float* log_probabilities, std::int64_t entries) {
+  forbid(search, log_probabilities, entries);
   select(search, log_probabilities, entries, static_cast<std::size_t>(config_.beams) - search.ended.size());
   ++search.predictions;
   search.uses.assign(search.live.size(), 0);
@@ -176,12 +191,12 @@ void BeamSearch::advance(Search& search, const float* log_probabilities, std::in
     const auto at = static_cast<std::size_t>(candidate.hypothesis);
     Hypothesis& parent = search.live[at];
     if (candidate.token == end_) {
-      search.ended.push_back(answer(search, parent.node, candidate.log_probability, Stop::end));
+      search.ended.push_back(answer(search, parent, candidate.log_probability, Stop::end));
       continue;
     }
     // Forked for all but the last child, which takes the parent's state over.
     search.next.push_back({--search.uses[at] > 0 ? parent.state : std::move(parent.state),
-                           static_cast<std::int32_t>(search.nodes.size()), candidate.log_probability});
+                           static_cast<std::int32_t>(search.nodes.size()), candidate.log_probability, parent.coverage});
     search.nodes.push_back({parent.node, candidate.token});
   }
   std::swap(search.live, search.next);
@@ -193,7 +208,7 @@ void BeamSearch::advance(Search& search, const float* log_probabilities, std::in
 void BeamSearch::settle(Search& search) {
   if (search.predictions >= search.limit.predictions) {
     for (const Hypothesis& hypothesis : search.live)
-      search.cut.push_back(answer(search, hypothesis.node, hypothesis.log_probability, search.limit.reason));
+      search.cut.push_back(answer(search, hypothesis, hypothesis.log_probability, search.limit.reason));
     search.live.clear();
   }
   if (search.live.empty() || search.ended.size() < wanted_) return;
@@ -213,13 +228,29 @@ void BeamSearch::report(Search& search) {
   waiting_.finished(search.input);
 }
 
-Generated BeamSearch::answer(const Search& search, std::int32_t node, double log_probability, Stop stop) const {
-  Generated result;
+void BeamSearch::forbid(const Search& search, float* log_probabilities, std::int64_t entries) const {
+  if (config_.min_tokens == 0 && config_.no_repeat == 0) return;
+  for (std::size_t h = 0; h < search.live.size(); ++h)
+    for (const std::int32_t token : forbidden(tokens_of(search, search.live[h].node), config_, end_))
+      log_probabilities[static_cast<std::int64_t>(h) * entries + token] = -std::numeric_limits<float>::infinity();
+}
+
+std::vector<std::int32_t> BeamSearch::tokens_of(const Search& search, std::int32_t node) const {
+  std::vector<std::int32_t> tokens;
   for (; node >= 0; node = search.nodes[static_cast<std::size_t>(node)].parent)
-    result.tokens.push_back(search.nodes[static_cast<std::size_t>(node)].token);
-  std::reverse(result.tokens.begin(), result.tokens.end());
+    tokens.push_back(search.nodes[static_cast<std::size_t>(node)].token);
+  std::reverse(tokens.begin(), tokens.end());
+  return tokens;
+}
+
+Generated BeamSearch::answer(const Search& search, const Hypothesis& hypothesis, double log_probability,
+                             Stop stop) const {
+  Generated result;
+  result.tokens = tokens_of(search, hypothesis.node);
   result.log_probability = log_probability;
   result.score = log_probability / length_divisor(search.predictions);
+  for (const float seen : hypothesis.coverage)  // a token that was never seen counts as one seen by 1e-6
+    result.score += config_.coverage_penalty * std::log(std::clamp(static_cast<double>(seen), 1e-6, 1.0));
   result.stop = stop;
   return result;
 }

@@ -1,8 +1,11 @@
 #include "decode/generate.h"
 
 #include <algorithm>
+#include <limits>
+#include <utility>
 
 #include "decode/beam_search.h"
+#include "decode/forbidden.h"
 #include "decode/growing_text.h"
 #include "decode/sampling.h"
 #include "kernels/rows.h"
@@ -114,10 +117,16 @@ void Generation::choose(const Tensor& logits) {
   session_.pool().parallel_for(parts, [&](std::int64_t part) {
     for (std::int64_t row = count * part / parts; row < count * (part + 1) / parts; ++row) {
       const Running& sequence = running_[static_cast<std::size_t>(row)];
-      const std::span<const float> values(logits.floats() + row * logits.width(),
-                                          static_cast<std::size_t>(logits.width()));
+      const std::span<float> values(logits.floats() + row * logits.width(), static_cast<std::size_t>(logits.width()));
+      // Put back afterwards: an answer's probability is the model's.
+      std::vector<std::pair<std::int32_t, float>> banned;
+      for (const std::int32_t token : forbidden(sequence.generated(), config_, end_))
+        banned.emplace_back(
+            token, std::exchange(values[static_cast<std::size_t>(token)], -std::numeric_limits<float>::infinity()));
       tokens_[static_cast<std::size_t>(row)] = samplers_[static_cast<std::size_t>(part)].next(
           values, sequence.ids, RandomKey{config_.seed}.fold(sequence.input), sequence.generated().size());
+      for (auto one = banned.rbegin(); one != banned.rend(); ++one)
+        values[static_cast<std::size_t>(one->first)] = one->second;
     }
   });
   float* const loss = losses_.data();

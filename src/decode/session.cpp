@@ -59,9 +59,10 @@ void Session::encode(const Model& model, std::span<const Feed> sources) {
   model.remember(model.encode(pass, source), source);
 }
 
-Tensor Session::step(const Model& model, std::span<const Feed> feeds) {
+Tensor Session::step(const Model& model, std::span<const Feed> feeds, Probe* probe) {
   if (feeds.empty()) throw Error("session: a step without sequences");
-  const Packed packed = pack(model, feeds, true);
+  Packed packed = pack(model, feeds, true);
+  packed.options.probe = probe;
   Pass pass(arena_, pool_, packed.options);
   std::vector<std::int32_t> last, sequence_of;
   for (std::size_t i = 0; i < feeds.size(); ++i) {

@@ -31,7 +31,8 @@ class Session {
   /// Appends tokens to each sequence. Returns the logits of what follows its last token: [feeds, entries], float32, in
   /// the session's memory: drop it before the next call, so that its place is used again. Throws Error for a feed
   /// without tokens, past the model's context, or with an id outside the vocabulary.
-  Tensor step(const Model& model, std::span<const Feed> feeds);
+  /// `probe`: is shown the pass's attention.
+  Tensor step(const Model& model, std::span<const Feed> feeds, Probe* probe = nullptr);
   /// Appends tokens like `step`, and returns the log-probabilities of given followers: targets[i] are what follows the
   /// last targets[i].size() tokens of feed i, so a text is scored by feeding all but its last token with all but its
   /// first as targets. Logits are made a part at a time.

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "decode/generate.h"
 #include "decode/tiny_models.h"
+#include "explain/attention_recorder.h"
 
 namespace heed {
 namespace {
@@ -188,6 +190,71 @@ TEST(BeamSearch, TiesGoToTheBetterHypothesisAndTheSmallerId) {
   config.max_tokens = 2;
   const auto found = beam_search(*model, session, inputs, config, -1, 4);
   for (std::int32_t n = 0; n < 4; ++n) EXPECT_EQ(found[0][static_cast<std::size_t>(n)].tokens, (Ids{0, n}));
+}
+
+/// β·Σ ln min(1, what the answer has looked at a source token): equation 14 of Wu et al. 2016.
+double coverage_score(const Model& model, ThreadPool& pool, const GenerationInput& input, const Ids& tokens,
+                      double beta) {
+  Ids read = input.prompt;
+  read.insert(read.end(), tokens.begin(), tokens.end());
+  AttentionRecorder recorder("*cross");
+  PassOptions options;
+  options.probe = &recorder;
+  Arena arena;
+  Pass pass(arena, pool, options);
+  const Var memory = model.encode(pass, {input.source, one_sequence(input.source)});
+  model.decode(pass, {read, one_sequence(read)}, memory);
+  const Tensor& weights = recorder.layers().back().sequences.front();  // [heads, tokens, source]
+  const auto heads = static_cast<double>(weights.shape()[0]);
+  std::vector<double> seen(input.source.size());
+  for (std::int64_t i = 0; i < weights.elements(); ++i)
+    seen[static_cast<std::size_t>(i % weights.width())] += static_cast<double>(weights.floats()[i]) / heads;
+  double score = 0.0;
+  for (const double one : seen) score += beta * std::log(std::min(one, 1.0));
+  return score;
+}
+
+TEST(BeamSearch, ACoveragePenaltyCountsWhatWasLookedAt) {
+  ThreadPool pool(2);
+  for (const char* network : {"transformer", "lstm"}) {
+    ModelConfig shape = tiny_config("encoder-decoder");
+    shape.network = network;
+    const auto model = tiny_model(shape, 5);
+    Session session(pool);
+    const auto inputs = some_inputs(2, 5);
+    GenerationConfig config;
+    config.beams = 40;
+    config.max_tokens = 4;
+    config.length_penalty = 0.0;
+    config.coverage_penalty = 0.7;
+    const auto found = beam_search(*model, session, inputs, config, end, 10);
+    for (std::size_t i = 0; i < inputs.size(); ++i)
+      for (const Generated& answer : found[i])
+        if (answer.stop == Stop::end)
+          EXPECT_NEAR(answer.score - answer.log_probability,
+                      coverage_score(*model, pool, inputs[i], answer.tokens, 0.7), 1e-4)
+              << network;
+  }
+}
+
+TEST(BeamSearch, LengthAndRepetitionAreHeldInEverySearch) {
+  ThreadPool pool(2);
+  const auto model = tiny_model(tiny_config("encoder-decoder"), 5);
+  Session session(pool);
+  const auto inputs = some_inputs(6, 5);
+  for (const std::int64_t beams : {1, 4}) {
+    GenerationConfig config;
+    config.beams = beams;
+    config.min_tokens = 6;
+    config.max_tokens = 12;
+    config.no_repeat = 2;
+    for (const Generated& answer : answers(*model, session, inputs, config, end)) {
+      EXPECT_GE(answer.tokens.size(), 6u);
+      std::set<std::pair<std::int32_t, std::int32_t>> pairs;
+      for (std::size_t i = 1; i < answer.tokens.size(); ++i)
+        EXPECT_TRUE(pairs.emplace(answer.tokens[i - 1], answer.tokens[i]).second) << beams;
+    }
+  }
 }
 
 TEST(BeamSearch, RefusesWhatItDoesNotDo) {

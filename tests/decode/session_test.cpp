@@ -35,6 +35,16 @@ std::vector<Case> cases() {
   all.push_back({"lstm with attention over its states", tiny_config("decoder")});
   all.back().config.network = "lstm";
   all.back().config.state_attention = "scaled_dot";
+  for (const char* place : {"top", "lowest"})
+    for (const bool feeding : {false, true}) {
+      ModelConfig config = tiny_config("encoder-decoder");
+      config.network = feeding ? "gru" : "lstm";
+      config.residual = true;
+      config.decoder_attention = place;
+      config.attention_score = feeding ? "additive" : "scaled_dot";
+      config.input_feeding = feeding;
+      all.push_back({format("recurrent encoder-decoder, {} attends, fed {}", place, feeding), config});
+    }
   return all;
 }
 
@@ -218,6 +228,34 @@ TEST(Session, AfterTheFirstStepsASessionTakesNoMoreMemory) {
   for (int i = 0; i < 20; ++i) step(session, *model, state, random_ids(2, 1));
   EXPECT_EQ(session.arena().peak(), peak);
   EXPECT_EQ(session.arena().used(), 0);
+}
+
+TEST(Session, CopiedWordsAreAsLikelyAsInTheLossOfTheWhole) {
+  ThreadPool pool(2);
+  for (const char* network : {"transformer", "gru"}) {
+    ModelConfig config = tiny_config("encoder-decoder");
+    config.network = network;
+    config.copy = true;
+    const auto model = tiny_model(config);
+    const Ids ids = random_ids(7, 12), source = source_for(config);
+    Session session(pool);
+    State state = start(*model, session, source);
+    for (std::size_t t = 0; t + 1 < ids.size(); ++t) {
+      const Tensor found = step(session, *model, state, std::span(ids).subspan(t, 1));
+      float sum = 0.0f;
+      for (std::int64_t j = 0; j < found.width(); ++j) sum += std::exp(found.floats()[j]);
+      EXPECT_NEAR(sum, 1.0f, 1e-5f);
+      Arena arena;
+      Pass pass(arena, pool);
+      Ids targets(ids.size(), -1);
+      targets[t] = ids[t + 1];
+      const TokenRows read{source, one_sequence(source)};
+      const Var memory = model->encode(pass, read);
+      const Loss whole = model->loss(model->decode(pass, {ids, one_sequence(ids)}, memory),
+                                     {.ids = targets, .row_weights = {}, .source = read, .memory = memory});
+      EXPECT_NEAR(found.floats()[ids[t + 1]], -whole.negative_log_likelihood, 1e-4) << network << ", token " << t;
+    }
+  }
 }
 
 TEST(Session, NamesWhatDoesNotFit) {

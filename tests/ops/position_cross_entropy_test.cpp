@@ -60,6 +60,31 @@ TEST(TakeRows, GivesTheRowsAndTheirGradients) {
       });
 }
 
+TEST(JoinRows, PutsThePartsInTheirPlaces) {
+  const auto sequences = sequences_of_lengths({4, 1});
+  const std::vector<std::vector<std::int64_t>> rows{{1, 4}, {}, {0, 2, 3}};
+  expect_operator(
+      {{{2, 3}, {0, 3}, {3, 3}}}, [&](const Vars& x) { return join_rows(x, rows, sequences); },
+      [&](const auto& x) {
+        std::decay_t<decltype(x[0])> joined(5, 3);
+        for (std::size_t p = 0; p < rows.size(); ++p)
+          for (std::size_t i = 0; i < rows[p].size(); ++i)
+            for (std::int64_t j = 0; j < 3; ++j) joined(rows[p][i], j) = x[p](static_cast<std::int64_t>(i), j);
+        return joined;
+      });
+}
+
+TEST(JoinRows, RefusesPartsThatAreNotTheWhole) {
+  Arena arena(1 << 20);
+  ThreadPool threads(1);
+  Pass pass(arena, threads);
+  const Vars parts{pass.input(Tensor({2, 3}))};
+  const std::vector<std::vector<std::int64_t>> right{{0, 2}}, wrong{{0}};
+  expect_error("parts of 2 rows for sequences of 3 tokens",
+               [&] { join_rows(parts, right, sequences_of_lengths({3})); });
+  expect_error("part 0 is f32 [2, 3] for 1 rows", [&] { join_rows(parts, wrong, sequences_of_lengths({1})); });
+}
+
 TEST(TakeRows, RefusesRowsThatDoNotAscend) {
   Arena arena(1 << 20);
   ThreadPool threads(1);

@@ -62,7 +62,9 @@ inline Loss tiny_loss(const Model& model, const std::string& kind, Pass& pass, s
   if (kind != "decoder") memory = model.encode(pass, {source_ids, source});
   hidden = kind == "encoder" ? model.summarise(memory) : model.decode(pass, {target_ids, target}, memory);
   const auto targets = ids(hidden.tokens(), 3, kind == "encoder" ? tiny_classes : tiny_entries);
-  return cross_entropy(hidden, model.output_weight(pass), model.output_bias(pass), targets, 0.1f);
+  return model.loss(
+      hidden,
+      {.ids = targets, .label_smoothing = 0.1f, .row_weights = {}, .source = {source_ids, source}, .memory = memory});
 }
 
 }  // namespace heed::test
