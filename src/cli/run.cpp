@@ -3,6 +3,7 @@
 
 #include "cli/commands.h"
 #include "cli/terminal.h"
+#include "explain/alignment.h"
 #include "explain/word_weights.h"
 #include "formats/lines.h"
 #include "formats/npy.h"
@@ -159,15 +160,19 @@ void print_generated(const ModelFolder& folder, const std::vector<std::string>& 
       generate_texts(*folder.model, folder.text, session, texts, generation, std::move(callbacks));
   bar.finish();
   for (std::size_t i = 0; i < found.size(); ++i) {
-    if (json)
-      std::printf("%s\n", nlohmann::ordered_json{{"input", texts[i]},
-                                                 {"answer", found[i].text},
-                                                 {"log_probability", found[i].log_probability},
-                                                 {"tokens", found[i].tokens.size()},
-                                                 {"stop", name_of(found[i].stop)}}
-                              .dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace)
-                              .c_str());
-    else if (stream)
+    if (json) {
+      nlohmann::ordered_json answer{{"input", texts[i]},
+                                    {"answer", found[i].text},
+                                    {"log_probability", found[i].log_probability},
+                                    {"tokens", found[i].tokens.size()},
+                                    {"stop", name_of(found[i].stop)}};
+      if (makes_text_from_text(folder.text.task)) {
+        answer["alignment"] = nlohmann::ordered_json::array();
+        for (const AlignedWord& one : align_words(with, texts[i], found[i].tokens))
+          answer["alignment"].push_back({{"word", one.word}, {"source", one.source}, {"weight", one.weight}});
+      }
+      print_json(answer);
+    } else if (stream)
       std::printf("\n");
     else
       std::printf("%s\n", on_one_line(found[i].text).c_str());

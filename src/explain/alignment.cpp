@@ -1,0 +1,58 @@
+#include "explain/alignment.h"
+
+#include "explain/attention_recorder.h"
+#include "explain/piece_words.h"
+#include "tasks/loss.h"
+
+namespace heed {
+
+namespace {
+
+SequencesPointer one_sequence(const std::vector<std::int32_t>& ids) {
+  return sequences_of({0, static_cast<std::int64_t>(ids.size())});
+}
+
+}  // namespace
+
+std::vector<AlignedWord> align_words(const Evaluation& with, const std::string& source,
+                                     const std::vector<std::int32_t>& answer) {
+  if (answer.empty()) return {};
+  const std::vector<std::int32_t> source_ids = with.text.input(source);
+  std::vector<std::int32_t> read{Vocabulary::begin()};  // token t is written when token t - 1 has been read
+  read.insert(read.end(), answer.begin(), answer.end() - 1);
+  AttentionRecorder recorder("*cross");
+  PassOptions options;
+  options.precision = with.precision;
+  options.probe = &recorder;
+  {
+    Pass pass(with.arena, with.pool, options);
+    const Var memory = with.model.encode(pass, {source_ids, one_sequence(source_ids)});
+    with.model.decode(pass, {read, one_sequence(read)}, memory);
+  }
+  const std::size_t layers = recorder.layers().size();
+  if (layers == 0) throw Error("an alignment needs a model that attends to its source");
+  const Tensor& weights = recorder.layers()[layers > 1 ? layers - 2 : 0].sequences.front();  // [heads, tokens, source]
+  const std::int64_t heads = weights.shape()[0], tokens = weights.shape()[1], places = weights.width();
+
+  const std::vector<PieceWord> source_words = words_of(*with.text.source, source_ids);
+  std::vector<AlignedWord> aligned;
+  for (const PieceWord& word : words_of(*with.text.target, answer)) {
+    if (word.special) continue;
+    AlignedWord& best = aligned.emplace_back();
+    best.word = word.word;
+    for (const PieceWord& from : source_words) {
+      if (from.special) continue;
+      double sum = 0.0;
+      for (std::int64_t h = 0; h < heads; ++h)
+        for (std::size_t t = word.begin; t < word.end; ++t)
+          for (std::size_t s = from.begin; s < from.end; ++s)
+            sum += static_cast<double>(
+                weights.floats()[(h * tokens + static_cast<std::int64_t>(t)) * places + static_cast<std::int64_t>(s)]);
+      sum /= static_cast<double>(heads) * static_cast<double>(word.end - word.begin);
+      if (sum > best.weight) best = {word.word, from.word, sum};
+    }
+  }
+  return aligned;
+}
+
+}  // namespace heed
