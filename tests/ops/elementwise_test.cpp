@@ -28,6 +28,25 @@ TEST(Add, NamesBothShapesWhenTheyDiffer) {
   });
 }
 
+TEST(Multiply, EqualsTheProductAndItsGradients) {
+  const auto op = [](const Vars& x) { return multiply(x[0], x[1]); };
+  const auto expected = [](const auto& x) { return reference::multiply(x[0], x[1]); };
+  expect_operator({{{7, 33}, {7, 33}}}, op, expected);
+  expect_operator({{{0, 8}, {0, 8}}}, op, expected);
+  expect_operator(
+      {{{7, 33}}}, [](const Vars& x) { return multiply(x[0], x[0]); },
+      [](const auto& x) { return reference::multiply(x[0], x[0]); });
+}
+
+TEST(Multiply, NamesBothShapesWhenTheyDiffer) {
+  Arena arena(1 << 20);
+  ThreadPool pool(1);
+  Pass pass(arena, pool);
+  expect_error("multiply: x is [2, 8], y is [2, 7]; both must have one shape", [&] {
+    multiply(pass.input(Tensor({2, 8})), pass.input(Tensor({2, 7})));
+  });
+}
+
 Trial random_trial(std::vector<Shape> inputs) {
   Trial trial{std::move(inputs)};
   trial.twice = false;  // a second call draws anew

@@ -58,6 +58,12 @@ Array<T> add(Array<T> x, const Array<T>& y) {
   return x;
 }
 
+template <class T>
+Array<T> multiply(Array<T> x, const Array<T>& y) {
+  for (std::size_t i = 0; i < x.values.size(); ++i) x.values[i] *= y.values[i];
+  return x;
+}
+
 /// x·Wᵀ + bias; bias may be empty.
 template <class T>
 Array<T> linear(const Array<T>& x, const Array<T>& weight, const Array<T>& bias = {}) {
