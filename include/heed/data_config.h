@@ -127,6 +127,7 @@ struct BatchConfig {
   std::int64_t sequences = 32;
   std::int64_t context = 0;
   std::string order = "shuffle";
+  double context_jitter = 0.0;
   std::int64_t bucket = 64;
   std::int64_t accumulate = 1;
 
@@ -137,8 +138,13 @@ struct BatchConfig {
     f("sequences", self.sequences, "sequences a batch when tokens is 0", at_least(1));
     f("context", self.context, "language modelling: tokens a training sequence; 0: the model's context", at_least(0));
     f("order", self.order,
-      "shuffle (every example once an epoch), sequential, or random (language modelling: windows at random places)",
-      one_of({"shuffle", "sequential", "random"}));
+      "shuffle (every example once an epoch), sequential, random (language modelling: windows at random places), or "
+      "stream (recurrent language models: the text in `sequences` parallel streams, of which each batch has the next "
+      "`context` tokens; states are carried from batch to batch)",
+      one_of({"shuffle", "sequential", "random", "stream"}));
+    f("context_jitter", self.context_jitter,
+      "order = \"stream\": each batch's context is drawn from context x (1 - this) to context x (1 + this)",
+      at_least_below(0, 1));
     f("bucket", self.bucket, "batches sorted together by length after the shuffle; 1: no bucketing", at_least(1));
     f("accumulate", self.accumulate, "batches whose gradients are added before a step", at_least(1));
   }

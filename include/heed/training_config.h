@@ -19,6 +19,7 @@ struct TrainingConfig {
   double weight_decay = 0.01;
   double clip = 1.0;
   double label_smoothing = 0.0;
+  std::int64_t softmax_samples = 0;
   std::vector<std::string> class_weights;
   std::int64_t steps = 0;
   double epochs = 0.0;
@@ -54,6 +55,10 @@ struct TrainingConfig {
     f("clip", self.clip, "largest norm of the whole gradient; 0: no clipping", at_least(0));
     f("label_smoothing", self.label_smoothing, "share of the target's probability spread over the vocabulary",
       at_least_below(0, 1));
+    f("softmax_samples", self.softmax_samples,
+      "language models: train against about so many of the vocabulary's entries, drawn anew each batch (sampled "
+      "softmax; answers and evaluation know all); 0: against all",
+      at_least(0));
     f("class_weights", self.class_weights,
       "classification, for skewed data: \"balanced\" (each class counts alike in the loss), or a list of "
       "\"label=weight\" "

@@ -11,7 +11,9 @@ namespace heed {
 
 /// How a weight gets its first values.
 struct Initial {
-  enum class Kind : unsigned char { zeros, ones, normal, uniform };
+  /// orthogonal: rows of [n·width, width] in n square blocks, each a random orthogonal matrix (Saxe et al. 2014,
+  /// arXiv:1312.6120) times `spread`.
+  enum class Kind : unsigned char { zeros, ones, normal, uniform, orthogonal };
   Kind kind = Kind::zeros;
   float spread = 0.0f;  ///< normal: the standard deviation; uniform: values lie in ±spread
   /// Of every `period` elements those in [ones_begin, ones_end) start at 1 instead (an LSTM's forget gates); 0: none.

@@ -1,6 +1,41 @@
 #include <heed/weight.h>
 
+#include <cmath>
+#include <vector>
+
 namespace heed {
+
+namespace {
+
+/// Eight sums side by side, which a compiler may make one vector of.
+double dot(const double* x, const double* y, std::int64_t n) {
+  double sums[8] = {};
+  std::int64_t i = 0;
+  for (; i + 8 <= n; i += 8)
+    for (std::int64_t j = 0; j < 8; ++j) sums[j] += x[i + j] * y[i + j];
+  for (; i < n; ++i) sums[0] += x[i] * y[i];
+  return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+}
+
+/// Normal rows made orthonormal one after another (Gram & Schmidt, modified), which draws uniformly from the orthogonal
+/// matrices.
+void write_orthogonal(float* to, std::int64_t n, float spread, RandomKey key) {
+  std::vector<double> rows(static_cast<std::size_t>(n * n));
+  for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<double>(normal(key, i));
+  for (std::int64_t i = 0; i < n; ++i) {
+    double* const row = rows.data() + i * n;
+    const double length = std::sqrt(dot(row, row, n));
+    for (std::int64_t k = 0; k < n; ++k) row[k] /= length;
+    for (std::int64_t j = i + 1; j < n; ++j) {
+      double* const other = rows.data() + j * n;
+      const double along = dot(row, other, n);
+      for (std::int64_t k = 0; k < n; ++k) other[k] -= along * row[k];
+    }
+  }
+  for (std::size_t i = 0; i < rows.size(); ++i) to[i] = spread * static_cast<float>(rows[i]);
+}
+
+}  // namespace
 
 const Tensor& Weight::value() const {
   if (!has_value())
@@ -24,6 +59,11 @@ void Weight::initialise(RandomKey key) {
       break;
     case Initial::Kind::uniform:
       for (std::uint64_t i = 0; i < count; ++i) to[i] = initial.spread * (2.0f * uniform(key, i) - 1.0f);
+      break;
+    case Initial::Kind::orthogonal:
+      for (std::int64_t row = 0; row + value.width() <= value.rows(); row += value.width())
+        write_orthogonal(to + row * value.width(), value.width(), initial.spread,
+                         key.fold(static_cast<std::uint64_t>(row)));
       break;
   }
   for (std::int64_t first = 0; initial.period > 0 && first < value.elements(); first += initial.period)

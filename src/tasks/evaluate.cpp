@@ -5,6 +5,7 @@
 
 #include "kernels/rows.h"
 #include "tasks/bleu.h"
+#include "tasks/carried_states.h"
 #include "tasks/chrf.h"
 #include "tasks/classification_metrics.h"
 #include "tasks/loss.h"
@@ -40,9 +41,12 @@ Measures evaluate(const Evaluation& with, const Batches& batches,
   std::int64_t count = 0, correct = 0;
   std::vector<std::int32_t> predicted, actual;
   const std::int64_t total = batches.batches_in_epoch(0);
+  CarriedStates carried(with.model, batches.streams());
   for (std::int64_t i = 0; i < total; ++i) {
     const PackedBatch batch = batches.batch(0, i);
-    Pass pass(with.arena, with.pool, options_of(with));
+    PassOptions options = options_of(with);
+    options.states = carried.of_pass();
+    Pass pass(with.arena, with.pool, options);
     if (classes) {
       const Tensor logits = class_logits(with, pass, batch.source, batch.source_offsets);
       if (predictions) {
@@ -63,6 +67,7 @@ Measures evaluate(const Evaluation& with, const Batches& batches,
       }
     } else {
       const Loss found = batch_loss(with.text.task, with.model, pass, batch, 0.0f);
+      carried.advance(batch.target_offsets);
       loss += found.negative_log_likelihood;
       count += found.count;
       correct += found.correct;

@@ -35,7 +35,8 @@ struct ClassPredictions {
   std::vector<float> logits;  ///< [examples, classes], before the temperature
 };
 
-/// Measures a model on the batches of epoch 0 (see validation_batches). `progress` is told batches done, of all;
+/// Measures a model on the batches of epoch 0 (see validation_batches); where they are streams of text, a recurrent
+/// model's states are carried along each. `progress` is told batches done, of all;
 /// `predictions`, if given, is filled in classification.
 Measures evaluate(const Evaluation& with, const Batches& batches,
                   const std::function<void(std::int64_t done, std::int64_t total)>& progress = {},

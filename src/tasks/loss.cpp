@@ -15,7 +15,7 @@ Var answer_scores(const Model& model, Pass& pass, const PackedBatch& batch) {
 }
 
 Loss batch_loss(Task task, const Model& model, Pass& pass, const PackedBatch& batch, float label_smoothing,
-                std::span<const float> class_weights) {
+                std::span<const float> class_weights, std::int64_t softmax_samples) {
   if (task == Task::question_answering)
     return position_cross_entropy(answer_scores(model, pass, batch), {batch.answers_first, batch.answers_last});
   Var hidden;
@@ -31,6 +31,9 @@ Loss batch_loss(Task task, const Model& model, Pass& pass, const PackedBatch& ba
     }
     hidden = model.decode(pass, {batch.target_input, sequences_of(batch.target_offsets)}, targets.memory);
   }
+  if (softmax_samples > 0 && task == Task::language_modelling)
+    return sampled_cross_entropy(hidden, model.output_weight(pass), model.output_bias(pass), targets.ids,
+                                 softmax_samples);
   std::vector<float> row_weights;
   if (task == Task::classification && !class_weights.empty())
     for (const std::int32_t label : targets.ids) row_weights.push_back(class_weights[static_cast<std::size_t>(label)]);

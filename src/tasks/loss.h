@@ -7,9 +7,10 @@ namespace heed {
 
 /// The loss of a batch by its task: next tokens (language modelling, translation, summarisation), classes, or the
 /// places of an answer's first and last token. class_weights: what examples of each class count in the loss, or
-/// empty: 1.
+/// empty: 1. softmax_samples: language modelling: against so many of the vocabulary (see
+/// sampled_cross_entropy); 0: all.
 Loss batch_loss(Task task, const Model& model, Pass& pass, const PackedBatch& batch, float label_smoothing,
-                std::span<const float> class_weights = {});
+                std::span<const float> class_weights = {}, std::int64_t softmax_samples = 0);
 
 /// Question answering: how well each token of target_input begins and ends the answer, before the softmax over its
 /// sequence: [tokens, 2].

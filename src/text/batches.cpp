@@ -3,6 +3,7 @@
 #include <heed/error.h>
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 namespace heed {
@@ -10,7 +11,7 @@ namespace heed {
 namespace {
 
 // Coordinates under the seed: what a draw is for.
-constexpr std::uint64_t order_draws = 1, batch_draws = 2, window_draws = 3, segmentation_draws = 4;
+constexpr std::uint64_t order_draws = 1, batch_draws = 2, window_draws = 3, segmentation_draws = 4, cut_draws = 5;
 
 template <class T>
 void append(std::vector<T>& all, const std::vector<T>& more) {
@@ -45,14 +46,17 @@ Batches::Batches(std::shared_ptr<const TokenStore> store, TextEncoder encoder, S
     throw Error("batch.context is {}; language modelling needs windows of 1 token or more", context_);
   if (config_.tokens == 0 && config_.sequences < 1)
     throw Error("batch.sequences is {} and batch.tokens 0; a batch needs 1 sequence or more", config_.sequences);
-  if (config_.order == "random" && !store_->stream())
-    throw Error("batch.order = \"random\" is for language modelling of a stream; use shuffle or sequential");
+  if ((config_.order == "random" || config_.order == "stream") && !store_->stream())
+    throw Error("batch.order = \"{}\" is for language modelling of a stream; use shuffle or sequential", config_.order);
   if (store_->stream()) {
-    const std::int64_t predictions = part_.last_token - part_.first_token - 1;
-    if (predictions < 1)
-      throw Error("batches: the text has {} tokens; language modelling needs 2 or more", predictions + 1);
-    context_ = std::min(context_, predictions);
-    items_ = (predictions + context_ - 1) / context_;
+    if (predictions() < 1)
+      throw Error("batches: the text has {} tokens; language modelling needs 2 or more", predictions() + 1);
+    if (predictions() < streams())
+      throw Error("batch.order = \"stream\" cuts the text into {} streams, but it has {} tokens; lower batch.sequences",
+                  streams(), predictions() + 1);
+    const std::int64_t parts = std::max<std::int64_t>(streams(), 1), longest = predictions() / parts;
+    context_ = std::min(context_, longest);
+    items_ = parts * ((longest + context_ - 1) / context_);
   } else {
     items_ = static_cast<std::int64_t>(part_.examples.size());
     if (items_ == 0) throw Error("batches: there are no examples");
@@ -66,11 +70,11 @@ std::int64_t Batches::budget() const {
 
 std::int64_t Batches::length(std::int64_t item) const {
   if (!store_->stream()) return store_->length(part_.examples[static_cast<std::size_t>(item)]);
-  return std::min(context_, part_.last_token - 1 - part_.first_token - item * context_);
+  return std::min(context_, predictions() - item * context_);
 }
 
 std::int64_t Batches::tokens_in_epoch() const {
-  if (store_->stream()) return part_.last_token - 1 - part_.first_token;
+  if (store_->stream()) return predictions();
   std::int64_t tokens = 0;
   for (std::int64_t item = 0; item < items_; ++item) tokens += length(item);
   return tokens;
@@ -90,6 +94,10 @@ std::shared_ptr<const Batches::Plan> Batches::make_plan(std::int64_t epoch) cons
   auto plan = std::make_shared<Plan>();
   plan->epoch = epoch;
   const RandomKey key = key_.fold(static_cast<std::uint64_t>(epoch));
+  if (config_.order == "stream") {
+    cut_streams(*plan, key.fold(cut_draws));
+    return plan;
+  }
   const bool shuffled = config_.order == "shuffle" || config_.order == "random";
   if (shuffled) {
     plan->order = permutation(key.fold(order_draws), items_);
@@ -135,6 +143,18 @@ void Batches::cut_into_batches(Plan& plan) const {
   plan.starts.push_back(static_cast<std::int64_t>(plan.order.size()));
 }
 
+/// Where the windows of each stream begin; the last ends with the stream.
+void Batches::cut_streams(Plan& plan, RandomKey key) const {
+  const std::int64_t length = predictions() / streams();
+  for (std::int64_t at = 0, n = 0; at < length; ++n) {
+    plan.starts.push_back(at);
+    const double stretch = 2.0 * static_cast<double>(uniform(key, static_cast<std::uint64_t>(n))) - 1.0;
+    const auto count = std::llround(static_cast<double>(context_) * (1.0 + config_.context_jitter * stretch));
+    at += std::max(std::int64_t{1}, static_cast<std::int64_t>(count));
+  }
+  plan.starts.push_back(length);
+}
+
 void Batches::shuffle_batches(Plan& plan, RandomKey key) const {
   Plan shuffled;
   shuffled.order.reserve(plan.order.size());
@@ -156,8 +176,13 @@ PackedBatch Batches::batch(std::int64_t epoch, std::int64_t index) const {
   PackedBatch batch;
   if (store_->task() != Task::language_modelling) batch.source_offsets = {0};
   if (store_->task() != Task::classification) batch.target_offsets = {0};
-  for (std::int64_t place = plan->starts[static_cast<std::size_t>(index)];
-       place < plan->starts[static_cast<std::size_t>(index) + 1]; ++place) {
+  const std::int64_t begin = plan->starts[static_cast<std::size_t>(index)],
+                     end = plan->starts[static_cast<std::size_t>(index) + 1];
+  for (std::int64_t s = 0; s < streams(); ++s) {
+    const std::int64_t first = predictions() * s / streams(), next = predictions() * (s + 1) / streams();
+    add_tokens(batch, part_.first_token + first + begin, (index + 1 == batches ? next - first : end) - begin);
+  }
+  for (std::int64_t place = begin; streams() == 0 && place < end; ++place) {
     const std::int64_t item = plan->order[static_cast<std::size_t>(place)];
     if (store_->stream())
       add_window(batch, epoch, item);
@@ -177,6 +202,10 @@ void Batches::add_window(PackedBatch& batch, std::int64_t epoch, std::int64_t it
     first = part_.first_token +
             uniform_index(key, static_cast<std::uint64_t>(item), part_.last_token - part_.first_token - context_);
   }
+  add_tokens(batch, first, count);
+}
+
+void Batches::add_tokens(PackedBatch& batch, std::int64_t first, std::int64_t count) const {
   const std::vector<std::int32_t> ids = store_->range(first, count + 1);
   batch.target_input.insert(batch.target_input.end(), ids.begin(), ids.end() - 1);
   batch.target_output.insert(batch.target_output.end(), ids.begin() + 1, ids.end());

@@ -19,7 +19,8 @@ namespace heed {
 /// - question answering: source = begin, question; target_input = end, a window of the passage; answers_first and
 ///   answers_last: the answer's tokens as places in target_input, both 0 (its first, the end token) where there is
 ///   none.
-/// - language modelling, a stream: target_input = a window of the stream, target_output = the token after each.
+/// - language modelling, a stream: target_input = a window of the stream, target_output = the token after each; in
+///   order "stream" sequence s is always the next window of the s-th part of the text.
 /// - language modelling, documents: target_input = begin, ids; target_output = ids, end; every document is a sequence.
 struct PackedBatch {
   std::vector<std::int32_t> source, target_input, target_output;
@@ -56,7 +57,9 @@ std::vector<bool> articles_held_out(std::int64_t articles, double share, std::ui
 ///
 /// batch.order: "shuffle": every example once an epoch, in another order each; examples are then sorted by length
 /// within windows of `batch.bucket` batches, cut into batches and the batches shuffled. "sequential": as they are.
-/// "random": windows at random places of a stream. "sorted": all by length, for validation. A batch takes examples up
+/// "random": windows at random places of a stream. "sorted": all by length, for validation. "stream": the stream is cut
+/// into batch.sequences parts of equal length (or one token more), and batch n has the n-th window of each, whose
+/// length batch.context_jitter varies; the last may be shorter. A batch else takes examples up
 /// to batch.tokens (an example longer than that is a batch of its own), or if that is 0 batch.sequences of them;
 /// documents then up to sequences x context tokens. Language modelling takes windows of `context` tokens of a stream;
 /// the last one may be shorter.
@@ -66,8 +69,8 @@ class Batches {
  public:
   /// `context` is used by language modelling only. `sampling`: the vocabulary's subword regularisation, see
   /// Vocabulary::resample, drawn anew each epoch; a segmentation that would be longer than `max_length` (0: no bound)
-  /// is not used, and batches are filled by the lengths without it. Throws Error for an empty part, and for order
-  /// "random" of anything but a stream.
+  /// is not used, and batches are filled by the lengths without it. Throws Error for an empty part, for orders "random"
+  /// and "stream" of anything but a stream, and for fewer predictions than streams.
   Batches(std::shared_ptr<const TokenStore> store, TextEncoder encoder, StorePart part, BatchConfig config,
           std::int64_t context, std::uint64_t seed, double sampling = 0.0, std::int64_t max_length = 0);
 
@@ -75,6 +78,8 @@ class Batches {
   /// 0 <= index < batches_in_epoch(epoch).
   PackedBatch batch(std::int64_t epoch, std::int64_t index) const;
 
+  /// Order "stream": the sequences of every batch, each of which goes on where it ended in the batch before. Else 0.
+  std::int64_t streams() const { return config_.order == "stream" ? config_.sequences : 0; }
   /// Examples of the part; of a stream, its windows.
   std::int64_t examples() const { return items_; }
   /// Tokens that all batches of an epoch hold together, source and target counted; in language modelling as many as
@@ -85,7 +90,7 @@ class Batches {
   struct Plan {
     std::int64_t epoch = -1;
     std::vector<std::int64_t> order;   // items in the order in which batches take them
-    std::vector<std::int64_t> starts;  // [batches + 1] places in `order`
+    std::vector<std::int64_t> starts;  // [batches + 1] places in `order`; of order "stream", tokens of each stream
   };
   std::shared_ptr<const Plan> plan(std::int64_t epoch) const;
   std::shared_ptr<const Plan> make_plan(std::int64_t epoch) const;
@@ -94,6 +99,9 @@ class Batches {
   void shuffle_batches(Plan& plan, RandomKey key) const;
   std::int64_t budget() const;  // tokens a batch; 0: sequences are counted
   std::int64_t length(std::int64_t item) const;
+  void cut_streams(Plan& plan, RandomKey key) const;
+  std::int64_t predictions() const { return part_.last_token - 1 - part_.first_token; }
+  void add_tokens(PackedBatch& batch, std::int64_t first, std::int64_t count) const;
   void add_window(PackedBatch& batch, std::int64_t epoch, std::int64_t item) const;
   void add_example(PackedBatch& batch, std::int64_t epoch, std::int64_t example) const;
   std::vector<std::int32_t> resampled(std::vector<std::int32_t> ids, const Vocabulary& vocabulary, RandomKey key) const;

@@ -55,7 +55,7 @@ void load_weights(const SafetensorsReader& file, Model& model) {
 }
 
 void save_checkpoint(const std::filesystem::path& file, Model& model, const Optimizer& optimizer,
-                     const std::vector<Tensor>& averages, const Progress& progress,
+                     const std::vector<Tensor>& averages, const CarriedStates& states, const Progress& progress,
                      const std::string& recipe_fingerprint) {
   NamedTensors tensors;
   std::size_t index = 0;
@@ -64,6 +64,7 @@ void save_checkpoint(const std::filesystem::path& file, Model& model, const Opti
     if (!averages.empty()) tensors.emplace_back("average." + name, averages[index++]);
   }
   for (auto& part : optimizer.state()) tensors.push_back(std::move(part));
+  for (auto& part : states.tensors()) tensors.push_back(std::move(part));
   nlohmann::json json;
   progress_fields(progress, [&](const char* name, const auto& value) { json[name] = value; });
   write_safetensors(file, tensors,
@@ -73,7 +74,7 @@ void save_checkpoint(const std::filesystem::path& file, Model& model, const Opti
 }
 
 Progress load_checkpoint(const std::filesystem::path& file, Model& model, Optimizer& optimizer,
-                         std::vector<Tensor>& averages, const std::string& recipe_fingerprint) {
+                         std::vector<Tensor>& averages, CarriedStates& states, const std::string& recipe_fingerprint) {
   const SafetensorsReader reader(file);
   reader.verify();
   const auto& metadata = reader.metadata();
@@ -109,6 +110,7 @@ Progress load_checkpoint(const std::filesystem::path& file, Model& model, Optimi
     throw Error("{}: heed.optimizer_steps is \"{}\", not a number: the checkpoint is altered", reader.name(),
                 steps_text);
   optimizer.restore(reader, steps);
+  states.restore(reader);
   return progress;
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "formats/safetensors.h"
+#include "tasks/carried_states.h"
 
 namespace heed {
 
@@ -29,13 +30,13 @@ struct Progress {
 };
 
 /// Writes weights, moments and progress as one safetensors file, replaced atomically: after a kill at any moment the
-/// old or the new one is whole. `averages`: the moving average of the weights, or empty.
+/// old or the new one is whole. `averages`: the moving average of the weights, or empty. `states`: of streams of text.
 void save_checkpoint(const std::filesystem::path& file, Model& model, const Optimizer& optimizer,
-                     const std::vector<Tensor>& averages, const Progress& progress,
+                     const std::vector<Tensor>& averages, const CarriedStates& states, const Progress& progress,
                      const std::string& recipe_fingerprint);
 /// Reads it back, checksums verified. Throws Error naming the file when it is altered, or of another recipe or model.
 Progress load_checkpoint(const std::filesystem::path& file, Model& model, Optimizer& optimizer,
-                         std::vector<Tensor>& averages, const std::string& recipe_fingerprint);
+                         std::vector<Tensor>& averages, CarriedStates& states, const std::string& recipe_fingerprint);
 
 /// The model's weights by name, ready to be written.
 NamedTensors named_weights(Model& model);

@@ -28,8 +28,22 @@ std::int64_t window_of(const Recipe& recipe) {
 /// Enough predictions a batch for products to be fast, little enough for memory.
 constexpr std::int64_t validation_tokens = 4096;
 
-BatchConfig evaluation_config(const Recipe& recipe) {
-  return validation_batches(std::max(validation_tokens, window_of(recipe)));
+/// All examples by length; where a recurrent network reads a stream of text, the text in order in a few parallel
+/// streams, along which states are carried: few enough that the streams' starts hardly count.
+std::unique_ptr<Batches> evaluation_batches(const Recipe& recipe, const TextEncoder& text,
+                                            std::shared_ptr<const TokenStore> store, StorePart part) {
+  const std::int64_t window = window_of(recipe);
+  const bool carried = store->stream() && carries_states(recipe.model);
+  constexpr std::int64_t most_streams = 16, tokens_of_a_stream = 1024;
+  BatchConfig config = validation_batches(std::max(validation_tokens, window));
+  if (carried) {
+    config.tokens = 0;
+    config.order = "stream";
+    config.sequences =
+        std::clamp((part.last_token - part.first_token) / tokens_of_a_stream, std::int64_t{1}, most_streams);
+  }
+  return std::make_unique<Batches>(std::move(store), text, std::move(part), config,
+                                   carried ? validation_tokens / most_streams : window, 0);
 }
 
 /// What each class counts, so that the mean over the training examples is 1.
@@ -143,8 +157,7 @@ PreparedData prepare(const Recipe& recipe, TextEncoder text, const std::filesyst
       std::make_unique<Batches>(data.train_store, data.text, std::move(train_part), recipe.batch, window_of(recipe),
                                 RandomKey{recipe.training.seed}.fold(2).seed, recipe.vocabulary.sampling, longest);
   if (validated)
-    data.validation = std::make_unique<Batches>(data.validation_store, data.text, std::move(validation_part),
-                                                evaluation_config(recipe), window_of(recipe), 0);
+    data.validation = evaluation_batches(recipe, data.text, data.validation_store, std::move(validation_part));
   return data;
 }
 
@@ -153,8 +166,7 @@ std::unique_ptr<Batches> evaluation_batches(const Recipe& recipe, const TextEnco
   auto opened =
       std::make_shared<TokenStore>(open_token_store(store, text, recipe.data, files, longest_sequence(recipe)));
   StorePart part = whole(*opened);
-  return std::make_unique<Batches>(std::move(opened), text, std::move(part), evaluation_config(recipe),
-                                   window_of(recipe), 0);
+  return evaluation_batches(recipe, text, std::move(opened), std::move(part));
 }
 
 }  // namespace heed

@@ -32,7 +32,8 @@ PreparedData prepare(const Recipe& recipe, TextEncoder text, const std::filesyst
 /// Most tokens of a sequence, begin and end counted.
 std::int64_t longest_sequence(const Recipe& recipe);
 
-/// Batches of other files (a test set) for evaluate(): all examples, sorted by length.
+/// Batches of other files (a test set) for evaluate(): all examples, sorted by length; or, where carries_states, a text
+/// in order.
 std::unique_ptr<Batches> evaluation_batches(const Recipe& recipe, const TextEncoder& text, const DataFiles& files,
                                             const std::filesystem::path& store);
 

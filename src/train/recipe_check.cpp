@@ -54,6 +54,7 @@ void check_model(const Recipe& recipe) {
                                                           {"model.layers", model.layers},
                                                           {"model.decoder_layers", model.decoder_layers},
                                                           {"model.feed_forward", model.feed_forward},
+                                                          {"model.filters", model.filters},
                                                           {"model.context", model.context},
                                                           {"vocabulary.size", recipe.vocabulary.size}};
   for (const auto& [name, extent] : extents)
@@ -121,15 +122,36 @@ void check_data(const Recipe& recipe) {
                 recipe.vocabulary.kind);
 }
 
+void check_stream(const Recipe& recipe) {
+  if (recipe.data.documents != "stream")
+    throw Error("batch.order = \"stream\" reads one text, and data.documents = \"{}\" has many; set it to \"stream\"",
+                recipe.data.documents);
+  if (recipe.model.network == "transformer")
+    throw Error(
+        "batch.order = \"stream\" carries the states of recurrent networks, and model.network is \"transformer\"; use "
+        "shuffle or random");
+  if (!carries_states(recipe.model))
+    throw Error(
+        "batch.order = \"stream\" carries states from batch to batch, which model.state_attention = \"{}\" does not "
+        "allow; set it to \"none\", or use shuffle",
+        recipe.model.state_attention);
+  if (recipe.batch.tokens > 0)
+    throw Error("batch.order = \"stream\" has batch.sequences streams; leave batch.tokens = {} at 0",
+                recipe.batch.tokens);
+}
+
 void check_batches(const Recipe& recipe) {
   const BatchConfig& batch = recipe.batch;
+  if (batch.context_jitter > 0 && batch.order != "stream")
+    throw Error("batch.context_jitter is for order = \"stream\", and the order is \"{}\"; set it to 0", batch.order);
   if (recipe.task != "language-model") {
-    if (batch.order == "random")
-      throw Error("batch.order = \"random\" is for language modelling; use shuffle or sequential");
+    if (batch.order == "random" || batch.order == "stream")
+      throw Error("batch.order = \"{}\" is for language modelling; use shuffle or sequential", batch.order);
     if (recipe.data.too_long == "split")
       throw Error("data.too_long = \"split\" is for language modelling; use refuse, cut or skip");
     return;
   }
+  if (batch.order == "stream") check_stream(recipe);
   if (batch.context > recipe.model.context)
     throw Error("batch.context = {} is longer than model.context = {}; raise the model's, or leave batch.context at 0",
                 batch.context, recipe.model.context);
@@ -152,6 +174,14 @@ void check_training(const Recipe& recipe) {
   if (needed != recipe.task)
     throw Error("training.best_by = \"{}\" is for task = \"{}\", and the task is \"{}\"; use loss", best_by, needed,
                 recipe.task);
+  if (training.softmax_samples > 0 && recipe.task != "language-model")
+    throw Error("training.softmax_samples is for task = \"language-model\", and the task is \"{}\"; set it to 0",
+                recipe.task);
+  if (training.softmax_samples > 0 && training.label_smoothing > 0)
+    throw Error(
+        "training.label_smoothing = {} is spread over the whole vocabulary, of which training.softmax_samples = {} "
+        "draws a part; set one of them to 0",
+        training.label_smoothing, training.softmax_samples);
   if (!training.class_weights.empty() && recipe.task != "classification")
     throw Error("training.class_weights is for task = \"classification\", and the task is \"{}\"; leave it out",
                 recipe.task);

@@ -70,6 +70,7 @@ class Run {
         optimizer_(config_, trained_weights(*run.model, *run.recipe)),
         gradients_(without_names(optimizer_.trained())),
         averages_(*run.model, config_),
+        carried_(*run.model, run.batches->streams()),
         key_(RandomKey{config_.seed}.fold(1)),
         fingerprint_(fingerprint_of(*run.recipe, run.data_fingerprint)),
         checkpoint_(run.folder / "checkpoint" / "last.safetensors") {}
@@ -82,6 +83,7 @@ class Run {
     std::int64_t count = 0;
   };
   StepLoss forward_and_backward();
+  Loss loss_of(Pass& pass, const PackedBatch& batch) const;
   void update(const StepLoss& loss);
   double done() const;
   std::string why_ended() const;
@@ -98,6 +100,7 @@ class Run {
   Optimizer optimizer_;
   WeightGradients gradients_;
   Averages averages_;
+  CarriedStates carried_;
   RandomKey key_;
   std::string fingerprint_;
   std::filesystem::path checkpoint_;
@@ -134,6 +137,11 @@ std::string Run::why_ended() const {
   return "";
 }
 
+Loss Run::loss_of(Pass& pass, const PackedBatch& batch) const {
+  return batch_loss(task_, *run_.model, pass, batch, static_cast<float>(config_.label_smoothing), run_.class_weights,
+                    config_.softmax_samples);
+}
+
 Run::StepLoss Run::forward_and_backward() {
   StepLoss total;
   gradients_.clear();
@@ -143,15 +151,20 @@ Run::StepLoss Run::forward_and_backward() {
       ++progress_.epoch;
       progress_.batch = 0;
     }
+    if (progress_.batch == 0) carried_.restart();
     const PackedBatch batch = run_.batches->batch(progress_.epoch, progress_.batch);
     const RandomKey key = step_key.fold(static_cast<std::uint64_t>(part));
-    Pass pass(
-        arena_, *run_.pool,
-        {.training = true, .precision = precision_, .key = key, .gradients = &gradients_, .states = {}, .watch = {}});
-    const Loss loss =
-        batch_loss(task_, *run_.model, pass, batch, static_cast<float>(config_.label_smoothing), run_.class_weights);
+    Pass pass(arena_, *run_.pool,
+              {.training = true,
+               .precision = precision_,
+               .key = key,
+               .gradients = &gradients_,
+               .states = carried_.of_pass(),
+               .watch = {}});
+    const Loss loss = loss_of(pass, batch);
     if (!std::isfinite(loss.total)) explain_not_finite("the loss", &batch, key);
     pass.backward(loss);
+    carried_.advance(batch.target_offsets);
     ++progress_.batch;
     total.sum += loss.total;
     total.count += loss.count;
@@ -189,11 +202,11 @@ void Run::explain_not_finite(const std::string& what, const PackedBatch* batch, 
                .precision = precision_,
                .key = key,
                .gradients = nullptr,
-               .states = {},
+               .states = carried_.of_pass(),
                .watch = [&](const Tensor& y, const Weight::Record* last) {
                  if (where.empty() && !kernels::all_finite(y.view(), *run_.pool)) where = "the layer of " + names[last];
                }});
-    batch_loss(task_, *run_.model, pass, *batch, static_cast<float>(config_.label_smoothing), run_.class_weights);
+    loss_of(pass, *batch);
   }
   for (auto it = optimizer_.trained().rbegin(); where.empty() && it != optimizer_.trained().rend(); ++it)
     if (!kernels::all_finite(gradients_.of(it->second).view(), *run_.pool)) where = "the gradient of " + it->first;
@@ -257,14 +270,14 @@ void Run::validate_and_keep() {
 
 void Run::save() {
   progress_.metrics_bytes = metrics_->bytes();
-  save_checkpoint(checkpoint_, *run_.model, optimizer_, averages_.tensors(), progress_, fingerprint_);
+  save_checkpoint(checkpoint_, *run_.model, optimizer_, averages_.tensors(), carried_, progress_, fingerprint_);
   saved_at_ = now();
 }
 
 TrainingResult Run::operator()() {
   std::filesystem::create_directories(checkpoint_.parent_path());
   if (run_.resume && std::filesystem::exists(checkpoint_)) {
-    progress_ = load_checkpoint(checkpoint_, *run_.model, optimizer_, averages_.tensors(), fingerprint_);
+    progress_ = load_checkpoint(checkpoint_, *run_.model, optimizer_, averages_.tensors(), carried_, fingerprint_);
     if (run_.observer.note) run_.observer.note(format("resuming after step {}", progress_.step));
   }
   metrics_ = std::make_unique<MetricsFile>(run_.folder / "metrics.jsonl", progress_.metrics_bytes);

@@ -36,6 +36,23 @@ TEST(Weight, StartsAsItsDeclarationSays) {
   EXPECT_GT(largest, 0.49);
 }
 
+TEST(Weight, StartsWithSquareBlocksThatAreOrthogonal) {
+  constexpr std::int64_t n = 19, blocks = 3;
+  Weight weight({blocks * n, n}, {Initial::Kind::orthogonal, 2.0f});
+  weight.initialise(RandomKey{1});
+  const float* value = weight.value().floats();
+  EXPECT_NE(value[0], value[n * n]);
+  for (std::int64_t block = 0; block < blocks; ++block)
+    for (std::int64_t i = 0; i < n; ++i)
+      for (std::int64_t j = 0; j < n; ++j) {
+        double product = 0.0;
+        for (std::int64_t k = 0; k < n; ++k)
+          product +=
+              static_cast<double>(value[(block * n + i) * n + k]) * static_cast<double>(value[(block * n + j) * n + k]);
+        EXPECT_NEAR(product, i == j ? 4.0 : 0.0, 1e-5);
+      }
+}
+
 TEST(Weight, CopiesShareValuesAndVersion) {
   Weight weight({3}), copy = weight;
   const std::uint64_t before = copy.version();

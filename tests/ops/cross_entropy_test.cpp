@@ -149,6 +149,78 @@ TEST(CrossEntropy, NamesWhatDoesNotFit) {
                [&] { pass.backward(loss.sum, Tensor::from({2.0f})); });
 }
 
+/// A row whose own class is rare, against classes of which most are not drawn.
+struct Sampled {
+  static constexpr std::int64_t classes = 60, samples = 15;
+  Tensor hidden = draw({2, 8}, RandomKey{1}), bias = draw({classes}, RandomKey{3});
+  Weight weight{{classes, 8}};
+  Arena arena{1 << 22};
+  ThreadPool pool{1};
+  WeightGradients gradients{{weight}};
+  Sampled() { weight.set(draw({classes, 8}, RandomKey{2}, 0.5f)); }
+
+  std::pair<double, Tensor> loss_of(const Targets& targets, std::uint64_t key) {
+    PassOptions options = training_options(&gradients);
+    options.key = RandomKey{key};
+    gradients.clear();
+    Pass pass(arena, pool, options);
+    const Var x = pass.input(hidden, nullptr, true);
+    const Loss loss = sampled_cross_entropy(x, pass.use(weight), pass.input(bias), targets, samples);
+    pass.backward(loss);
+    return {loss.total, pass.gradient_of(x).clone()};
+  }
+};
+
+TEST(SampledCrossEntropy, MeetsTheSumOverAllClassesOnAverage) {
+  Sampled sampled;
+  Pass pass(sampled.arena, sampled.pool);
+  const Var hidden = pass.input(sampled.hidden), weight = pass.input(sampled.weight.value()),
+            bias = pass.input(sampled.bias);
+  const Targets targets{50, -1};
+  const double all = std::exp(cross_entropy(hidden, weight, bias, targets).total);
+  double sum = 0.0, squares = 0.0;
+  constexpr int draws = 4000;
+  for (std::uint64_t key = 0; key < draws; ++key) {
+    const double one = std::exp(sampled.loss_of(targets, key).first);
+    sum += one, squares += one * one;
+  }
+  const double mean = sum / draws, deviation = std::sqrt((squares / draws - mean * mean) / draws);
+  EXPECT_GT(deviation, 0.0);
+  EXPECT_NEAR(mean, all, 4.0 * deviation);
+}
+
+TEST(SampledCrossEntropy, GradientsEqualCentralDifferences) {
+  Sampled sampled;
+  const Targets targets{50, 3};
+  const Tensor of_hidden = sampled.loss_of(targets, 5).second;
+  const Tensor of_weight = sampled.gradients.of(sampled.weight).clone();
+  const auto expect_slope = [&](float& value, float gradient) {
+    constexpr float step = 1e-2f;
+    const float before = value;
+    value = before + step;
+    const double above = sampled.loss_of(targets, 5).first;
+    value = before - step;
+    const double below = sampled.loss_of(targets, 5).first;
+    value = before;
+    EXPECT_NEAR((above - below) / (2.0 * static_cast<double>(step)), static_cast<double>(gradient), 2e-3);
+  };
+  for (std::int64_t i = 0; i < 16; ++i) expect_slope(sampled.hidden.floats()[i], of_hidden.floats()[i]);
+  for (std::int64_t i = 0; i < Sampled::classes * 8; i += 7)
+    expect_slope(sampled.weight.change().floats()[i], of_weight.floats()[i]);
+}
+
+TEST(SampledCrossEntropy, NeedsFewerSamplesThanClasses) {
+  Sampled sampled;
+  Pass pass(sampled.arena, sampled.pool);
+  const Var hidden = pass.input(sampled.hidden), weight = pass.input(sampled.weight.value());
+  expect_error("60 of 60 classes are to be drawn; fewer than there are must be", [&] {
+    sampled_cross_entropy(hidden, weight, Var(), Targets{1, 2}, 60);
+  });
+  expect_error("target 60 of row 1 is outside the 60 classes", [&] {
+    sampled_cross_entropy(hidden, weight, Var(), Targets{1, 60}, 10);
+  });
+}
+
 }  // namespace
 
 }  // namespace heed::test

@@ -288,6 +288,56 @@ TEST_F(BatchesTest, HoldOutTheLastShareOfAStream) {
   expect_error("validation_every counts examples", [&] { split_validation(*store, config, 1); });
 }
 
+TEST_F(BatchesTest, CutAStreamIntoParallelStreams) {
+  const TextEncoder encoder = characters(Task::language_modelling);
+  const auto text = store(encoder, lines(40, 1));
+  const Ids all = text->range(0, text->tokens());
+  BatchConfig config = by_sequences(3, "stream");
+  for (const double jitter : {0.0, 0.5}) {
+    config.context_jitter = jitter;
+    const Batches cut = batches(encoder, text, config, 10);
+    EXPECT_EQ(cut.streams(), 3);
+    EXPECT_EQ(cut.tokens_in_epoch(), text->tokens() - 1);
+    for (std::int64_t epoch = 0; epoch < 2; ++epoch) {
+      std::vector<Ids> inputs(3), outputs(3);
+      Numbers lengths;
+      for (std::int64_t i = 0; i < cut.batches_in_epoch(epoch); ++i) {
+        const PackedBatch batch = cut.batch(epoch, i);
+        ASSERT_EQ(batch.sequences(), 3);
+        lengths.push_back(batch.target_offsets[1]);
+        for (std::size_t s = 0; s < 3; ++s)
+          for (auto at = static_cast<std::size_t>(batch.target_offsets[s]);
+               at < static_cast<std::size_t>(batch.target_offsets[s + 1]); ++at) {
+            inputs[s].push_back(batch.target_input[at]);
+            outputs[s].push_back(batch.target_output[at]);
+          }
+      }
+      Ids joined;
+      for (std::size_t s = 0; s < 3; ++s) {
+        joined.insert(joined.end(), inputs[s].begin(), inputs[s].end());
+        EXPECT_TRUE(std::equal(inputs[s].begin() + 1, inputs[s].end(), outputs[s].begin()));
+      }
+      EXPECT_EQ(joined, Ids(all.begin(), all.end() - 1));
+      EXPECT_EQ(outputs[2].back(), all.back());
+      lengths.pop_back();
+      const auto [shortest, longest] = std::minmax_element(lengths.begin(), lengths.end());
+      EXPECT_GE(*shortest, jitter > 0.0 ? 5 : 10);
+      EXPECT_LE(*longest, jitter > 0.0 ? 15 : 10);
+      if (jitter > 0.0) {
+        EXPECT_LT(*shortest, *longest);
+      }
+    }
+  }
+}
+
+TEST_F(BatchesTest, RefuseMoreStreamsThanTokens) {
+  const TextEncoder encoder = characters(Task::language_modelling);
+  const auto text = store(encoder, "abc\n");
+  EXPECT_EQ(error_of([&] { batches(encoder, text, by_sequences(4, "stream")); }),
+            "batch.order = \"stream\" cuts the text into 4 streams, but it has 4 tokens; lower batch.sequences");
+  EXPECT_EQ(batches(encoder, text, by_sequences(3, "stream")).batches_in_epoch(0), 1);
+}
+
 TEST_F(BatchesTest, RefuseAnEmptyPart) {
   const TextEncoder encoder = characters(Task::classification);
   const auto store = this->store(encoder, "1 a\n");

@@ -52,9 +52,11 @@ void expect_same(const Tensor& a, const Tensor& b, const std::string& name) {
 TEST(Checkpoint, ComesBackAsItWas) {
   TestFolder folder;
   Trained saved(1), loaded(2);
-  save_checkpoint(folder / "checkpoint", *saved.model, saved.optimizer, saved.averages, some_progress(), "recipe");
+  CarriedStates no_states(*saved.model, 0);
+  save_checkpoint(folder / "checkpoint", *saved.model, saved.optimizer, saved.averages, no_states, some_progress(),
+                  "recipe");
   const Progress progress =
-      load_checkpoint(folder / "checkpoint", *loaded.model, loaded.optimizer, loaded.averages, "recipe");
+      load_checkpoint(folder / "checkpoint", *loaded.model, loaded.optimizer, loaded.averages, no_states, "recipe");
   const Progress expected = some_progress();
   EXPECT_EQ(progress.step, expected.step);
   EXPECT_EQ(progress.epoch, expected.epoch);
@@ -84,10 +86,12 @@ TEST(Checkpoint, AlteredOrCutAnywhereIsOneClearError) {
   TestFolder folder;
   Trained trained(1);
   const std::filesystem::path file = folder / "checkpoint";
-  save_checkpoint(file, *trained.model, trained.optimizer, trained.averages, some_progress(), "recipe");
+  CarriedStates no_states(*trained.model, 0);
+  save_checkpoint(file, *trained.model, trained.optimizer, trained.averages, no_states, some_progress(), "recipe");
   const std::string whole = contents(file);
   const auto sentence = [&] {
-    return error_of([&] { load_checkpoint(file, *trained.model, trained.optimizer, trained.averages, "recipe"); });
+    return error_of(
+        [&] { load_checkpoint(file, *trained.model, trained.optimizer, trained.averages, no_states, "recipe"); });
   };
   for (std::uint64_t i = 0; i < 30; ++i) {
     const auto place =
@@ -107,17 +111,18 @@ TEST(Checkpoint, OfAnotherArchitectureNamesTheFirstDifference) {
   wider.feed_forward = 24;
   deeper.layers = 3;
   Trained saved(1), of_wider(1, wider), of_deeper(1, deeper);
+  CarriedStates no_states(*saved.model, 0);
   const std::filesystem::path file = folder / "checkpoint";
-  save_checkpoint(file, *saved.model, saved.optimizer, {}, some_progress(), "recipe");
+  save_checkpoint(file, *saved.model, saved.optimizer, {}, no_states, some_progress(), "recipe");
   std::vector<Tensor> none;
   expect_error(
       "weight.decoder.layers.0.mlp.up.weight is [20, 12], the model needs [24, 12]: the checkpoint is of another model",
-      [&] { load_checkpoint(file, *of_wider.model, of_wider.optimizer, none, "recipe"); });
+      [&] { load_checkpoint(file, *of_wider.model, of_wider.optimizer, none, no_states, "recipe"); });
   expect_error("weight.decoder.layers.2.",
-               [&] { load_checkpoint(file, *of_deeper.model, of_deeper.optimizer, none, "recipe"); });
+               [&] { load_checkpoint(file, *of_deeper.model, of_deeper.optimizer, none, no_states, "recipe"); });
   expect_error(
       "the checkpoint was made with another recipe or other data; train into another folder, or resume with the same",
-      [&] { load_checkpoint(file, *saved.model, saved.optimizer, none, "another"); });
+      [&] { load_checkpoint(file, *saved.model, saved.optimizer, none, no_states, "another"); });
 }
 
 TEST(Checkpoint, RefusesProgressThatIsNone) {
@@ -125,9 +130,10 @@ TEST(Checkpoint, RefusesProgressThatIsNone) {
   Trained trained(1);
   const std::filesystem::path file = folder / "checkpoint";
   std::vector<Tensor> none;
+  CarriedStates no_states(*trained.model, 0);
   const auto expect_refused = [&](const std::string& part, const Metadata& metadata) {
     write_safetensors(file, named_weights(*trained.model), metadata);
-    expect_error(part, [&] { load_checkpoint(file, *trained.model, trained.optimizer, none, "recipe"); });
+    expect_error(part, [&] { load_checkpoint(file, *trained.model, trained.optimizer, none, no_states, "recipe"); });
   };
   expect_refused("not a checkpoint of a training (it has no heed.progress)", {});
   expect_refused("heed.progress is not a JSON object",

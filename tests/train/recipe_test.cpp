@@ -91,9 +91,10 @@ TEST(Recipe, SuggestsTheNearestKeyHereOrInAnotherSection) {
 }
 
 TEST(Recipe, ListsTheKeysOfASectionWhenNoneIsNear) {
-  EXPECT_EQ(parse_error("[batch]\nxylophone = 1"),
-            "batch.xylophone: unknown key; [batch] has tokens, sequences, context, order, bucket, accumulate (r.toml, "
-            "line 2, column 13)");
+  EXPECT_EQ(
+      parse_error("[batch]\nxylophone = 1"),
+      "batch.xylophone: unknown key; [batch] has tokens, sequences, context, order, context_jitter, bucket, accumulate "
+      "(r.toml, line 2, column 13)");
 }
 
 TEST(Recipe, RefusesUnknownSections) {
@@ -358,6 +359,39 @@ TEST(RecipeCheck, RefusesWhatIsOfAnotherTask) {
             "vocabulary.sampling is for kind = \"subword\", and the kind is \"word\"; set it to 0");
   EXPECT_EQ(check_error("translation", [](Recipe& r) { r.generation.sample = true, r.generation.beams = 4; }),
             "generation.beams = 4 searches and generation.sample = true draws; choose one");
+}
+
+TEST(RecipeCheck, CarriesStatesOfRecurrentLanguageModelsAlone) {
+  const auto lstm = [](Recipe& r) { r.batch.order = "stream", r.model.network = "lstm"; };
+  const auto error = [&](const std::string& task, const std::function<void(Recipe&)>& change) {
+    return check_error(task, [&](Recipe& r) { lstm(r), change(r); });
+  };
+  EXPECT_EQ(error("language-model", [](Recipe& r) { r.batch.context_jitter = 0.3; }), "no error");
+  EXPECT_EQ(error("classification", [](Recipe&) {}),
+            "batch.order = \"stream\" is for language modelling; use shuffle or sequential");
+  EXPECT_EQ(error("language-model", [](Recipe& r) { r.model.network = "transformer"; }),
+            "batch.order = \"stream\" carries the states of recurrent networks, and model.network is \"transformer\"; "
+            "use shuffle or random");
+  EXPECT_EQ(
+      error("language-model", [](Recipe& r) { r.model.state_attention = "dot"; }),
+      "batch.order = \"stream\" carries states from batch to batch, which model.state_attention = \"dot\" does not "
+      "allow; set it to \"none\", or use shuffle");
+  EXPECT_EQ(error("language-model", [](Recipe& r) { r.data.documents = "lines"; }),
+            "batch.order = \"stream\" reads one text, and data.documents = \"lines\" has many; set it to \"stream\"");
+  EXPECT_EQ(error("language-model", [](Recipe& r) { r.batch.tokens = 1000; }),
+            "batch.order = \"stream\" has batch.sequences streams; leave batch.tokens = 1000 at 0");
+  EXPECT_EQ(check_error("language-model", [](Recipe& r) { r.batch.context_jitter = 0.3; }),
+            "batch.context_jitter is for order = \"stream\", and the order is \"shuffle\"; set it to 0");
+}
+
+TEST(RecipeCheck, DrawsASoftmaxForLanguageModelsWithoutSmoothing) {
+  EXPECT_EQ(check_error("translation", [](Recipe& r) { r.training.softmax_samples = 100; }),
+            "training.softmax_samples is for task = \"language-model\", and the task is \"translation\"; set it to 0");
+  const auto smoothed = [](Recipe& r) { r.training.softmax_samples = 100, r.training.label_smoothing = 0.1; };
+  EXPECT_EQ(
+      check_error("language-model", smoothed),
+      "training.label_smoothing = 0.1 is spread over the whole vocabulary, of which training.softmax_samples = 100 "
+      "draws a part; set one of them to 0");
 }
 
 }  // namespace

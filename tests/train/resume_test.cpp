@@ -77,6 +77,21 @@ TEST(Resume, AfterKillsAveragesTheSameValidations) {
   expect_the_same_after_kills(recipe, folder.path(), 2);
 }
 
+TEST(Resume, AfterKillsCarriesTheSameStates) {
+  TestFolder folder;
+  Recipe recipe = small_recipe(folder.path());
+  recipe.model.network = "lstm";
+  recipe.model.layers = 2;
+  recipe.batch.order = "stream";
+  recipe.batch.sequences = 3;
+  recipe.batch.context_jitter = 0.5;
+  recipe.training.softmax_samples = 8;
+  recipe.training.steps = 40;  // an epoch is about 22
+  recipe.training.checkpoint_every = 3;
+  recipe.training.validate_every = 5;
+  expect_the_same_after_kills(recipe, folder.path(), 3);
+}
+
 TEST(Resume, AfterAnInterruptGivesTheSameBits) {
   TestFolder folder;
   const Recipe recipe = small_recipe(folder.path());

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "tasks/loss.h"
 #include "train/averaging.h"
 #include "train/small_training.h"
 
@@ -61,6 +62,83 @@ TEST(Trainer, ValidatesOnceAnEpochAndAtTheEnd) {
       expected.push_back((epoch * batches + accumulate - 1) / accumulate);
     EXPECT_EQ(validated, expected) << batches << " batches, " << accumulate << " a step";
   }
+}
+
+TEST(Trainer, StreamsGoOnWhereTheBatchBeforeEndedWhateverIsValidated) {
+  TestFolder folder;
+  Recipe recipe = small_recipe(folder.path());
+  recipe.model.network = "lstm";
+  recipe.model.dropout = 0.0;
+  recipe.batch.order = "stream";
+  recipe.batch.sequences = 2;
+  recipe.batch.context = 30;
+  recipe.training.optimizer = "sgd";
+  recipe.training.rate = 1e-12;  // the model stays as it is
+  recipe.training.weight_decay = 0.0;
+  recipe.training.steps = 0;
+  recipe.training.epochs = 2;
+  recipe.training.validate_every = 3;
+  SmallTraining training(recipe, folder / "model");
+  const Batches& batches = *training.data.train;
+  std::vector<double> losses;
+  training.run.observer.step = [&](const StepReport& report) { losses.push_back(report.loss); };
+  train(training.run);
+  const std::int64_t steps = batches.batches_in_epoch(0);
+  ASSERT_EQ(static_cast<std::int64_t>(losses.size()), 2 * steps);
+  ASSERT_GT(steps, 10);
+
+  // Each stream as one long sequence.
+  PackedBatch whole;
+  std::vector<std::vector<std::int32_t>> inputs(2), outputs(2);
+  std::vector<double> sums(2);
+  for (std::int64_t i = 0; i < 2 * steps; ++i) {
+    const PackedBatch batch = batches.batch(i / steps, i % steps);
+    sums[static_cast<std::size_t>(i / steps)] +=
+        losses[static_cast<std::size_t>(i)] * static_cast<double>(batch.target_tokens);
+    for (std::size_t s = 0; s < 2 && i < steps; ++s)
+      for (auto at = static_cast<std::size_t>(batch.target_offsets[s]);
+           at < static_cast<std::size_t>(batch.target_offsets[s + 1]); ++at) {
+        inputs[s].push_back(batch.target_input[at]);
+        outputs[s].push_back(batch.target_output[at]);
+      }
+  }
+  whole.target_offsets = {0};
+  for (std::size_t s = 0; s < 2; ++s) {
+    whole.target_input.insert(whole.target_input.end(), inputs[s].begin(), inputs[s].end());
+    whole.target_output.insert(whole.target_output.end(), outputs[s].begin(), outputs[s].end());
+    whole.target_offsets.push_back(static_cast<std::int64_t>(whole.target_input.size()));
+  }
+  Arena arena(1 << 26);
+  Pass pass(arena, training.pool);
+  const double expected = batch_loss(Task::language_modelling, *training.model, pass, whole, 0.0f).total;
+  EXPECT_NEAR(sums[0], expected, 1e-5 * expected);
+  EXPECT_NEAR(sums[1], expected, 1e-5 * expected);
+}
+
+TEST(Trainer, MeasuresARecurrentLanguageModelWithItsStateCarriedOverTheText) {
+  TestFolder folder;
+  Recipe recipe = small_recipe(folder.path());
+  recipe.data.validation_split = 0.4;
+  recipe.model.network = "gru";
+  recipe.batch.context = 5;
+  SmallTraining training(recipe, folder / "model");
+  Arena arena(1 << 26);
+  const Measures measures = training.run.validate(arena, Precision::float32);
+  PackedBatch whole;
+  const Batches& batches = *training.data.validation;
+  EXPECT_EQ(batches.streams(), 1);
+  for (std::int64_t i = 0; i < batches.batches_in_epoch(0); ++i) {
+    const PackedBatch batch = batches.batch(0, i);
+    whole.target_input.insert(whole.target_input.end(), batch.target_input.begin(), batch.target_input.end());
+    whole.target_output.insert(whole.target_output.end(), batch.target_output.begin(), batch.target_output.end());
+  }
+  EXPECT_GT(batches.batches_in_epoch(0), 1);
+  whole.target_offsets = {0, static_cast<std::int64_t>(whole.target_input.size())};
+  Pass pass(arena, training.pool);
+  const Loss loss = batch_loss(Task::language_modelling, *training.model, pass, whole, 0.0f);
+  EXPECT_EQ(loss.count, batches.tokens_in_epoch());
+  EXPECT_NEAR(measures.at("loss"), loss.total / static_cast<double>(loss.count), 1e-5);
+  EXPECT_NEAR(measures.at("perplexity"), std::exp(measures.at("loss")), 1e-9);
 }
 
 TEST(Trainer, WritesTheBestModelAndItsMetrics) {
