@@ -230,10 +230,11 @@ TEST(BeamSearch, ACoveragePenaltyCountsWhatWasLookedAt) {
     const auto found = beam_search(*model, session, inputs, config, end, 10);
     for (std::size_t i = 0; i < inputs.size(); ++i)
       for (const Generated& answer : found[i])
-        if (answer.stop == Stop::end)
+        if (answer.stop == Stop::end) {
           EXPECT_NEAR(answer.score - answer.log_probability,
                       coverage_score(*model, pool, inputs[i], answer.tokens, 0.7), 1e-4)
               << network;
+        }
   }
 }
 

@@ -82,7 +82,7 @@ TEST(JoinRows, RefusesPartsThatAreNotTheWhole) {
   const std::vector<std::vector<std::int64_t>> right{{0, 2}}, wrong{{0}};
   expect_error("parts of 2 rows for sequences of 3 tokens",
                [&] { join_rows(parts, right, sequences_of_lengths({3})); });
-  expect_error("part 0 is f32 [2, 3] for 1 rows", [&] { join_rows(parts, wrong, sequences_of_lengths({1})); });
+  expect_error("part 0 is float32 [2, 3] for 1 rows", [&] { join_rows(parts, wrong, sequences_of_lengths({1})); });
 }
 
 TEST(TakeRows, RefusesRowsThatDoNotAscend) {
