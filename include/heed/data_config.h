@@ -16,6 +16,7 @@ struct DataConfig {
   bool header = true;
   double validation_split = 0.0;
   std::int64_t validation_every = 0;
+  double test_split = 0.0;
   std::string bad_bytes = "refuse";
   std::string too_long = "refuse";
   std::int64_t max_length = 0;
@@ -50,6 +51,9 @@ struct DataConfig {
       at_least_below(0, 1));
     f("validation_every", self.validation_every,
       "hold out every n-th training example instead (the n-th, 2n-th, …); 0: no", at_least(0));
+    f("test_split", self.test_split,
+      "question answering, with validation_split: share of the articles kept apart for `heed eval MODEL`",
+      at_least_below(0, 1));
     f("bad_bytes", self.bad_bytes,
       "bytes that are not UTF-8: refuse (an error names file, line and column) or replace (by U+FFFD)",
       one_of({"refuse", "replace"}));

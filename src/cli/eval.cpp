@@ -51,8 +51,8 @@ std::vector<std::filesystem::path> as_paths(const std::vector<std::string>& name
   return {names.begin(), names.end()};
 }
 
-void measure_answers_of(const Evaluation& with, const Recipe& recipe, const DataFiles& files, const Options& options,
-                        Measures& measures) {
+void measure_answers_of(const Evaluation& with, const Recipe& recipe, const DataFiles& files, bool kept_apart,
+                        const Options& options, Measures& measures) {
   std::vector<std::string> found;
   ProgressBar bar;
   AnswerMeasuring how{.generation = recipe.generation, .thorough = true, .answers = &found};
@@ -61,7 +61,8 @@ void measure_answers_of(const Evaluation& with, const Recipe& recipe, const Data
     bar.show(static_cast<double>(done) / static_cast<double>(total), format("answering, {} of {}", done, total));
   };
   const double start = now();
-  measures.merge(measure_answers(with, recipe, files, how));
+  measures.merge(kept_apart ? measure_articles(with, recipe, DataPart::test, how)
+                            : measure_answers(with, recipe, files, how));
   bar.finish();
   if (makes_text_from_text(with.text.task)) measures["beams"] = static_cast<double>(how.generation.beams);
   const bool questions = with.text.task == Task::question_answering;
@@ -171,7 +172,8 @@ void add_eval(CLI::App& app, Common& common, int& exit_code) {
       "eval", "Measure a model on data: loss and perplexity, accuracy and F1, BLEU, chrF and TER, ROUGE, exact match");
   verb->add_option("MODEL", options->model, "a model folder")->required();
   verb->add_option("--data", options->data,
-                   "files in the format of the model's recipe; without it the recipe's test files");
+                   "files in the format of the model's recipe; without it the recipe's test files, or the articles "
+                   "kept apart for testing");
   verb->add_option("--target", options->target,
                    "translation, summarisation: the references, line by line with --data; classification: the labels");
   verb->add_option("--format", options->format,
@@ -195,6 +197,8 @@ void add_eval(CLI::App& app, Common& common, int& exit_code) {
     if (!options->format.empty()) recipe.data.format = options->format;
     DataFiles files = data_files(recipe.data, DataPart::test, "");
     if (!options->data.empty()) files = {as_paths(options->data), as_paths(options->target)};
+    const bool kept_apart = files.source.empty() && recipe.data.test_split > 0;
+    if (kept_apart) files = data_files(recipe.data, DataPart::train, "");
     if (files.source.empty())
       throw Error("nothing to evaluate on: give --data FILE (the model's recipe names no test files)");
     ThreadPool pool(common.threads);
@@ -204,7 +208,8 @@ void add_eval(CLI::App& app, Common& common, int& exit_code) {
       throw Error("--calibrate and --by are for classification, and this model is for {}", text_of(task));
     const Evaluation with{*folder.model, folder.text, arena, pool, precision_of(recipe.training), folder.temperature};
     const TemporaryFolder temporary;
-    const auto batches = evaluation_batches(recipe, folder.text, files, temporary.path() / "evaluation.tokens");
+    const auto batches =
+        evaluation_batches(recipe, folder.text, files, temporary.path() / "evaluation.tokens", kept_apart);
     ProgressBar bar;
     ClassPredictions predictions;
     Measures measures = evaluate(
@@ -230,7 +235,7 @@ void add_eval(CLI::App& app, Common& common, int& exit_code) {
     } else if (task == Task::language_modelling) {
       add_bits_per_character(recipe, files, *batches, measures);
     } else {
-      measure_answers_of(with, recipe, files, *options, measures);
+      measure_answers_of(with, recipe, files, kept_apart, *options, measures);
     }
     const std::vector<std::string>& names = folder.text.labels.names();
     if (common.json) {

@@ -49,8 +49,11 @@ StorePart whole(const TokenStore& store);
 /// validation_every of a stream.
 std::pair<StorePart, StorePart> split_validation(const TokenStore& store, const DataConfig& config, std::uint64_t seed);
 
-/// Question answering: which of the articles validation_split holds out by `share` and `seed`.
-std::vector<bool> articles_held_out(std::int64_t articles, double share, std::uint64_t seed);
+/// Question answering: which of the training files' articles are for `part`, by validation_split, test_split and the
+/// seed.
+std::vector<bool> articles_of(DataPart part, std::int64_t articles, const DataConfig& config, std::uint64_t seed);
+/// The examples of these articles in a store of the training files.
+StorePart part_of(const TokenStore& store, DataPart part, const DataConfig& config, std::uint64_t seed);
 
 /// The batches of a part of a store: functions of (seed, epoch, index) alone, so a run that goes on at any batch sees
 /// the same ones. Any number of threads may ask.

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-#include <tuple>
 
 #include "text/batches.h"
 
@@ -19,26 +18,33 @@ std::vector<std::int64_t> numbers(std::int64_t first, std::int64_t last) {
   return all;
 }
 
-/// Whole articles are held out, so that no passage is on both sides.
-std::pair<std::vector<std::int64_t>, std::vector<std::int64_t>> split_articles(const TokenStore& store, double share,
-                                                                               std::uint64_t seed) {
-  std::int32_t articles = 0;
-  for (std::int64_t i = 0; i < store.size(); ++i) articles = std::max(articles, store.label(i) + 1);
-  const std::vector<bool> held_out = articles_held_out(articles, share, seed);
-  std::pair<std::vector<std::int64_t>, std::vector<std::int64_t>> sides;
-  for (std::int64_t i = 0; i < store.size(); ++i)
-    (held_out[static_cast<std::size_t>(store.label(i))] ? sides.second : sides.first).push_back(i);
-  return sides;
-}
-
 }  // namespace
 
-std::vector<bool> articles_held_out(std::int64_t articles, double share, std::uint64_t seed) {
-  std::vector<bool> held_out(static_cast<std::size_t>(articles));
+std::vector<bool> articles_of(DataPart part, std::int64_t articles, const DataConfig& config, std::uint64_t seed) {
   const std::vector<std::int64_t> order = permutation(RandomKey{seed}.fold(split_draws), articles);
-  const auto trained = static_cast<std::size_t>(std::floor(static_cast<double>(articles) * (1 - share) + 1e-6));
-  for (std::size_t i = trained; i < order.size(); ++i) held_out[static_cast<std::size_t>(order[i])] = true;
-  return held_out;
+  const auto share = [articles](double held_out) {
+    return static_cast<std::size_t>(std::floor(static_cast<double>(articles) * (1 - held_out) + 1e-6));
+  };
+  const std::size_t trained = share(config.validation_split + config.test_split), validated = share(config.test_split);
+  const std::size_t begin = part == DataPart::train        ? 0
+                            : part == DataPart::validation ? trained
+                                                           : validated,
+                    end = part == DataPart::train        ? trained
+                          : part == DataPart::validation ? validated
+                                                         : order.size();
+  std::vector<bool> chosen(order.size());
+  for (std::size_t i = begin; i < end; ++i) chosen[static_cast<std::size_t>(order[i])] = true;
+  return chosen;
+}
+
+StorePart part_of(const TokenStore& store, DataPart part, const DataConfig& config, std::uint64_t seed) {
+  std::int32_t articles = 0;
+  for (std::int64_t i = 0; i < store.size(); ++i) articles = std::max(articles, store.label(i) + 1);
+  const std::vector<bool> chosen = articles_of(part, articles, config, seed);
+  StorePart found;
+  for (std::int64_t i = 0; i < store.size(); ++i)
+    if (chosen[static_cast<std::size_t>(store.label(i))]) found.examples.push_back(i);
+  return found;
 }
 
 StorePart whole(const TokenStore& store) {
@@ -69,7 +75,8 @@ std::pair<StorePart, StorePart> split_validation(const TokenStore& store, const 
     train.examples = numbers(0, trained);
     validation.examples = numbers(trained, all);
   } else if (store.task() == Task::question_answering) {
-    std::tie(train.examples, validation.examples) = split_articles(store, share, seed);
+    train = part_of(store, DataPart::train, config, seed);
+    validation = part_of(store, DataPart::validation, config, seed);
   } else {
     const std::vector<std::int64_t> order = permutation(RandomKey{seed}.fold(split_draws), all);
     train.examples.assign(order.begin(), order.begin() + trained);

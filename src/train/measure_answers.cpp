@@ -91,17 +91,21 @@ Measures measure_answers(const Evaluation& with, const Recipe& recipe, const Dat
   return measures;
 }
 
+Measures measure_articles(const Evaluation& with, const Recipe& recipe, DataPart part, AnswerMeasuring how) {
+  const DataFiles train = data_files(recipe.data, DataPart::train, "");
+  ExampleReader reader(recipe.data, with.text.task, train);
+  std::int64_t articles = 0;
+  for (TextExample example; reader.next(example);) articles = std::max<std::int64_t>(articles, example.group + 1);
+  how.articles = articles_of(part, articles, recipe.data, recipe.training.seed);
+  return measure_answers(with, recipe, train, how);
+}
+
 Measures measure_validation_answers(const Evaluation& with, const Recipe& recipe, AnswerMeasuring how) {
   const DataFiles files = data_files(recipe.data, DataPart::validation, "");
   if (!files.source.empty()) return measure_answers(with, recipe, files, how);
   if (with.text.task != Task::question_answering)
     throw Error("training.best_by = \"{}\" needs data.validation files of its own: name some", recipe.training.best_by);
-  const DataFiles train = data_files(recipe.data, DataPart::train, "");
-  ExampleReader reader(recipe.data, with.text.task, train);
-  std::int64_t articles = 0;
-  for (TextExample example; reader.next(example);) articles = std::max<std::int64_t>(articles, example.group + 1);
-  how.articles = articles_held_out(articles, recipe.data.validation_split, recipe.training.seed);
-  return measure_answers(with, recipe, train, how);
+  return measure_articles(with, recipe, DataPart::validation, std::move(how));
 }
 
 }  // namespace heed

@@ -22,6 +22,9 @@ struct AnswerMeasuring {
 Measures measure_answers(const Evaluation& with, const Recipe& recipe, const DataFiles& files,
                          const AnswerMeasuring& how);
 
+/// The same of question answering on a part of the training files' articles (data.validation_split, test_split).
+Measures measure_articles(const Evaluation& with, const Recipe& recipe, DataPart part, AnswerMeasuring how);
+
 /// The same on the recipe's validation data: its files, or of question answering the articles that were held out.
 Measures measure_validation_answers(const Evaluation& with, const Recipe& recipe, AnswerMeasuring how);
 

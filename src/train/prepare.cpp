@@ -162,10 +162,11 @@ PreparedData prepare(const Recipe& recipe, TextEncoder text, const std::filesyst
 }
 
 std::unique_ptr<Batches> evaluation_batches(const Recipe& recipe, const TextEncoder& text, const DataFiles& files,
-                                            const std::filesystem::path& store) {
+                                            const std::filesystem::path& store, bool kept_apart) {
   auto opened =
       std::make_shared<TokenStore>(open_token_store(store, text, recipe.data, files, longest_sequence(recipe)));
-  StorePart part = whole(*opened);
+  StorePart part =
+      kept_apart ? part_of(*opened, DataPart::test, recipe.data, recipe.training.seed) : whole(*opened);
   return evaluation_batches(recipe, text, std::move(opened), std::move(part));
 }
 

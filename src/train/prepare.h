@@ -33,8 +33,8 @@ PreparedData prepare(const Recipe& recipe, TextEncoder text, const std::filesyst
 std::int64_t longest_sequence(const Recipe& recipe);
 
 /// Batches of other files (a test set) for evaluate(): all examples, sorted by length; or, where carries_states, a text
-/// in order.
+/// in order. `kept_apart`: the files are the training's, and of them only the articles that data.test_split keeps apart.
 std::unique_ptr<Batches> evaluation_batches(const Recipe& recipe, const TextEncoder& text, const DataFiles& files,
-                                            const std::filesystem::path& store);
+                                            const std::filesystem::path& store, bool kept_apart = false);
 
 }  // namespace heed
