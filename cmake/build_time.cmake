@@ -13,6 +13,25 @@ function(heed_precompile_headers target)
   endif()
 endfunction()
 
+# Small sources of a room as one: most of their time goes into reading the same headers. Not where a missing include
+# should be seen, nor where one source is built again and again. Names within a room must then differ.
+option(HEED_BUILD_TOGETHER "compile a room's sources some at a time" OFF)
+function(heed_build_together target together)
+  if(NOT HEED_BUILD_TOGETHER)
+    return()
+  endif()
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_MODE GROUP)
+  foreach(room IN LISTS ARGN)
+    file(GLOB sources CONFIGURE_DEPENDS ${room}/*.cpp)
+    set(number 0)
+    foreach(source IN LISTS sources)
+      math(EXPR part "${number} / ${together}")
+      math(EXPR number "${number} + 1")
+      set_source_files_properties(${source} PROPERTIES UNITY_GROUP ${room}_${part})
+    endforeach()
+  endforeach()
+endfunction()
+
 # For code that calls the library and computes nothing itself (the command, the tests): optimising it takes longer than
 # it ever gives back.
 function(heed_light_optimisation target)

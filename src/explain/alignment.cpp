@@ -6,14 +6,6 @@
 
 namespace heed {
 
-namespace {
-
-SequencesPointer one_sequence(const std::vector<std::int32_t>& ids) {
-  return sequences_of({0, static_cast<std::int64_t>(ids.size())});
-}
-
-}  // namespace
-
 std::vector<AlignedWord> align_words(const Evaluation& with, const std::string& source,
                                      const std::vector<std::int32_t>& answer) {
   if (answer.empty()) return {};
@@ -26,8 +18,9 @@ std::vector<AlignedWord> align_words(const Evaluation& with, const std::string& 
   options.probe = &recorder;
   {
     Pass pass(with.arena, with.pool, options);
-    const Var memory = with.model.encode(pass, {source_ids, one_sequence(source_ids)});
-    with.model.decode(pass, {read, one_sequence(read)}, memory);
+    const Var memory =
+        with.model.encode(pass, {source_ids, sequences_of({0, static_cast<std::int64_t>(source_ids.size())})});
+    with.model.decode(pass, {read, sequences_of({0, static_cast<std::int64_t>(read.size())})}, memory);
   }
   const std::size_t layers = recorder.layers().size();
   if (layers == 0) throw Error("an alignment needs a model that attends to its source");

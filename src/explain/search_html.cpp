@@ -13,7 +13,7 @@ namespace heed {
 
 namespace {
 
-constexpr const char* style = R"(
+constexpr const char* page_style = R"(
 :root {
   color-scheme: light dark;
   --ground: #ffffff; --text: #1c2430; --quiet: #5b6675; --line: #dfe5ec; --cell: #f1f4f8; --ink: #1f5fbf; --dot: #8a97a8;
@@ -162,7 +162,7 @@ std::string search_html(const SearchSummary& summary) {
   std::string page =
       "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" "
       "content=\"width=device-width\">\n<title>" +
-      title + "</title>\n<style>" + style + "</style>\n</head>\n<body>\n<h1>" + title + "</h1>\n";
+      title + "</title>\n<style>" + page_style + "</style>\n</head>\n<body>\n<h1>" + title + "</h1>\n";
   page += format(
       "<p>{} trials of a space of {} recipes ({}): {} with a result, {} trained to the end, {} running, {} failed. ",
       summary.rows.size(), escaped_html(summary.recipes), escaped_html(summary.strategy), with_result,

@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::string_view checksum_prefix = "heed.crc32.";
 constexpr std::string_view metadata_name = "__metadata__";
-constexpr std::int64_t alignment = 64;  // a cache line, and the widest vector
+constexpr std::int64_t tensor_alignment = 64;  // a cache line, and the widest vector
 
 std::string checksum_key(std::string_view name) { return std::string(checksum_prefix).append(name); }
 
@@ -63,7 +63,7 @@ std::vector<std::size_t> data_order(const NamedTensors& tensors) {
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
   std::ranges::stable_sort(order, std::ranges::greater{}, [&](std::size_t i) {
     const Tensor& tensor = tensors[i].second;
-    return tensor.bytes() % alignment == 0 ? alignment : size_of(tensor.dtype());
+    return tensor.bytes() % tensor_alignment == 0 ? tensor_alignment : size_of(tensor.dtype());
   });
   return order;
 }
@@ -103,7 +103,7 @@ std::string header_text(const NamedTensors& tensors, const std::vector<std::size
   }
   text += "}";
   // Spaces bring the data to the alignment; 8 bytes of length stand before the header.
-  text.resize((text.size() + 8 + alignment - 1) / alignment * alignment - 8, ' ');
+  text.resize((text.size() + 8 + tensor_alignment - 1) / tensor_alignment * tensor_alignment - 8, ' ');
   return text;
 }
 

@@ -15,7 +15,7 @@ namespace heed {
 namespace {
 
 /// ASCII punctuation, all of which the scripts delete; that of other scripts stays.
-bool is_ascii_punctuation(char c) {
+bool is_punctuation(char c) {
   return (c >= '!' && c <= '/') || (c >= ':' && c <= '@') || (c >= '[' && c <= '`') || (c >= '{' && c <= '~');
 }
 
@@ -79,7 +79,7 @@ ExactAndF1 best_of(const std::string& answer, const std::vector<std::string>& re
 
 std::string normalised_answer(std::string_view answer) {
   std::string text = unicode::lowercase(answer);
-  std::erase_if(text, is_ascii_punctuation);
+  std::erase_if(text, is_punctuation);
   text = without_articles(text);
   std::string joined;
   for (const std::string_view word : unicode::words(text)) (joined += joined.empty() ? "" : " ") += word;

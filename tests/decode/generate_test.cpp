@@ -9,7 +9,7 @@
 namespace heed {
 namespace {
 
-constexpr std::int32_t end = 2;
+constexpr std::int32_t end_id = 2;
 
 /// Token i is the letter 'a' + i.
 std::string letters(std::span<const std::int32_t> ids) {
@@ -35,7 +35,7 @@ TEST(Generate, GreedyTakesTheLikeliestTokenOfTheWholeForward) {
     const auto inputs = some_inputs(with_source, 3);
     GenerationConfig config;
     config.max_tokens = 12;
-    const auto answers = generate(*model, session, inputs, config, end);
+    const auto answers = generate(*model, session, inputs, config, end_id);
     for (std::size_t i = 0; i < inputs.size(); ++i) {
       Ids ids = inputs[i].prompt;
       double log_probability = 0.0;
@@ -45,7 +45,7 @@ TEST(Generate, GreedyTakesTheLikeliestTokenOfTheWholeForward) {
         double sum = 0.0;
         for (const float logit : logits) sum += std::exp(static_cast<double>(logit));
         log_probability += logits[static_cast<std::size_t>(best)] - std::log(sum);
-        if (best == end) {
+        if (best == end_id) {
           EXPECT_EQ(answers[i].stop, Stop::end);
           EXPECT_EQ(answers[i].tokens.size(), t);
           break;
@@ -74,11 +74,11 @@ TEST(Generate, WhatElseRunsDoesNotChangeAnAnswer) {
       config.max_tokens = 20;
       config.sample = sample;
       config.top_k = 8;
-      const auto together = generate(*model, session, inputs, config, end);
+      const auto together = generate(*model, session, inputs, config, end_id);
       config.batch_tokens = 1;  // one after the other
-      const auto alone = generate(*model, session, inputs, config, end);
+      const auto alone = generate(*model, session, inputs, config, end_id);
       config.batch_tokens = 60;  // joining as others leave
-      const auto few = generate(*model, session, inputs, config, end);
+      const auto few = generate(*model, session, inputs, config, end_id);
       for (std::size_t i = 0; i < inputs.size(); ++i)
         for (const auto* other : {&alone[i], &few[i]}) {
           EXPECT_EQ(together[i].tokens, other->tokens) << i;
@@ -96,10 +96,10 @@ TEST(Generate, TheSeedDecidesTheDraws) {
   GenerationConfig config;
   config.sample = true;
   config.max_tokens = 10;
-  const auto first = generate(*model, session, inputs, config, end),
-             again = generate(*model, session, inputs, config, end);
+  const auto first = generate(*model, session, inputs, config, end_id),
+             again = generate(*model, session, inputs, config, end_id);
   config.seed = 2;
-  const auto other = generate(*model, session, inputs, config, end);
+  const auto other = generate(*model, session, inputs, config, end_id);
   int differing = 0;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     EXPECT_EQ(first[i].tokens, again[i].tokens);
@@ -188,7 +188,7 @@ TEST(Generate, NamesTheInputThatDoesNotFit) {
   const auto message = [&](const Ids& prompt) {
     const std::vector<GenerationInput> inputs = {{{}, {1}}, {{}, prompt}};
     try {
-      generate(*model, session, inputs, {}, end);
+      generate(*model, session, inputs, {}, end_id);
     } catch (const Error& error) {
       return std::string(error.what());
     }
@@ -203,10 +203,10 @@ TEST(Generate, NothingInGivesNothingOut) {
   ThreadPool pool(1);
   const auto model = tiny_model(tiny_config("decoder"));
   Session session(pool);
-  EXPECT_TRUE(generate(*model, session, {}, {}, end).empty());
+  EXPECT_TRUE(generate(*model, session, {}, {}, end_id).empty());
   GenerationConfig beams;
   beams.beams = 3;
-  EXPECT_TRUE(answers(*model, session, {}, beams, end).empty());
+  EXPECT_TRUE(answers(*model, session, {}, beams, end_id).empty());
 }
 
 TEST(Answers, WithBeamsAreCutAtStopStrings) {

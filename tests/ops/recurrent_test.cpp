@@ -15,7 +15,7 @@ constexpr RecurrentCell all_cells[] = {RecurrentCell::lstm, RecurrentCell::gru, 
 constexpr Direction all_directions[] = {Direction::forward, Direction::backward, Direction::both};
 
 /// A copy of x with a gradient: what `recurrent` may write into.
-Var fresh(const Var& x) {
+Var fresh_gates(const Var& x) {
   Tensor zeros = x.pass().tensor(x.shape());
   zeros.fill(0.0f);
   return add(x, x.pass().input(zeros));
@@ -42,7 +42,7 @@ struct Network {
     return trial;
   }
   RecurrentResult run(const Vars& x) const {
-    return recurrent(fresh(x[0]), x[1], with_bias ? x[2] : Var(), with_state ? x.back() : Var(), cell, direction);
+    return recurrent(fresh_gates(x[0]), x[1], with_bias ? x[2] : Var(), with_state ? x.back() : Var(), cell, direction);
   }
   template <class T>
   reference::Recurrent<T> expected(const std::vector<Array<T>>& x) const {
@@ -125,8 +125,8 @@ TEST(Recurrent, GoesOnWhereACallBeforeEnded) {
     expect_operator(
         trial,
         [&](const Vars& x) {
-          const RecurrentResult first = recurrent(fresh(x[0]), x[2], x[3], Var(), cell);
-          return recurrent(fresh(x[1]), x[2], x[3], first.state, cell).output;
+          const RecurrentResult first = recurrent(fresh_gates(x[0]), x[2], x[3], Var(), cell);
+          return recurrent(fresh_gates(x[1]), x[2], x[3], first.state, cell).output;
         },
         [&](const auto& x) {
           auto gates = x[0];

@@ -15,7 +15,7 @@
 namespace heed {
 namespace {
 
-std::string error_of(auto&& act) {
+std::string sentence_of(auto&& act) {
   try {
     act();
   } catch (const Error& error) {
@@ -25,7 +25,7 @@ std::string error_of(auto&& act) {
 }
 
 std::string parse_error(const std::string& text, const std::vector<std::string>& overrides = {}) {
-  return error_of([&] { parse_recipe(text, "r.toml", overrides); });
+  return sentence_of([&] { parse_recipe(text, "r.toml", overrides); });
 }
 
 /// A recipe that passes check().
@@ -42,7 +42,7 @@ Recipe good(const std::string& task = "translation") {
 std::string check_error(const std::string& task, auto&& change) {
   Recipe recipe = good(task);
   change(recipe);
-  return error_of([&] { check(recipe); });
+  return sentence_of([&] { check(recipe); });
 }
 
 TEST(Recipe, ReadsEachSection) {
@@ -239,15 +239,15 @@ TEST(Recipe, DefaultsAreAllowed) {
 }
 
 TEST(RecipeFile, SaysThatItCannotBeRead) {
-  EXPECT_EQ(error_of([] { read_recipe("/no/such/recipe.toml"); }),
+  EXPECT_EQ(sentence_of([] { read_recipe("/no/such/recipe.toml"); }),
             "cannot read the recipe /no/such/recipe.toml: there is no such file, or it may not be read");
-  EXPECT_TRUE(error_of([] { read_recipe("/"); }).starts_with("/ is a folder, expected a recipe"));
+  EXPECT_TRUE(sentence_of([] { read_recipe("/"); }).starts_with("/ is a folder, expected a recipe"));
 }
 
 TEST(RecipeFile, IsReadWithItsNameInErrors) {
   const std::filesystem::path path = std::filesystem::path(testing::TempDir()) / "recipe_test.toml";
   std::ofstream(path) << "[model]\nwidth = 12\nheads = 'x'\n";
-  EXPECT_EQ(error_of([&] { read_recipe(path); }),
+  EXPECT_EQ(sentence_of([&] { read_recipe(path); }),
             "model.heads: expected a whole number, found the text \"x\" (" + path.string() + ", line 3, column 9)");
   std::ofstream(path) << "[model]\nwidth = 12\n";
   EXPECT_EQ(read_recipe(path, {"model.heads=3"}).model.heads, 3);
