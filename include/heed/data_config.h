@@ -95,6 +95,7 @@ struct VocabularyConfig {
   double character_coverage = 1.0;
   double sampling = 0.0;
   std::string normalisation = "nmt_nfkc";
+  std::vector<std::string> tags;
   std::string from;
   std::string vectors;
   bool freeze_vectors = false;
@@ -116,6 +117,9 @@ struct VocabularyConfig {
     f("normalisation", self.normalisation,
       "subword: SentencePiece's rule: nmt_nfkc, nfkc, nmt_nfkc_cf, nfkc_cf (case folding), identity",
       one_of({"nmt_nfkc", "nfkc", "nmt_nfkc_cf", "nfkc_cf", "identity"}));
+    f("tags", self.tags,
+      "subword: words such as \"<2de>\" that are one token each; at a source's beginning they tell the language that "
+      "is wanted (Johnson et al. 2017)");
     f("from", self.from, "take the vocabulary of this model folder instead of making one");
     f("vectors", self.vectors,
       "embeddings of the input start from this file of word vectors: word2vec (text, binary), GloVe, fastText (text, "

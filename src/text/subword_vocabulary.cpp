@@ -144,6 +144,13 @@ std::shared_ptr<const Vocabulary> train_subwords(const VocabularyConfig& config,
   if (std::none_of(lines.lines().begin(), lines.lines().end(), has_visible_character))
     throw Error("vocabulary: the training text is empty or blank; subwords are made from text");
 
+  std::string tags;
+  for (const std::string& tag : config.tags) {
+    if (tag.empty() || tag.find_first_of(", \t\n\"") != std::string::npos)
+      throw Error("vocabulary.tags has \"{}\"; a tag is a word without blanks, commas and quotes", tag);
+    tags += (tags.empty() ? "" : ",") + tag;
+  }
+
   Sentences sentences(lines.lines());
   const bool identity = config.normalisation == "identity";
   const std::unordered_map<std::string, std::string> options = {
@@ -157,6 +164,7 @@ std::shared_ptr<const Vocabulary> train_subwords(const VocabularyConfig& config,
       {"bos_id", std::to_string(Vocabulary::begin())},
       {"eos_id", std::to_string(Vocabulary::end())},
       {"pad_id", "-1"},
+      {"user_defined_symbols", tags},
       {"max_sentence_length", std::to_string(longest_sentence)},
       // Sums of several threads are added in an order that the number fixed here decides, not the machine.
       {"num_threads", "2"},

@@ -126,6 +126,19 @@ TEST(SubwordVocabulary, IsTheSameInEveryTraining) {
   }
 }
 
+TEST(SubwordVocabulary, KeepsTagsWhole) {
+  for (const char* algorithm : {"bpe", "unigram"}) {
+    VocabularyConfig config = subwords(algorithm, 120);
+    config.tags = {"<2de>", "<2fr>"};
+    const auto vocabulary = train_vocabulary(config, lines(sentences(200)));
+    for (const std::string& tag : config.tags) {
+      const std::vector<std::int32_t> ids = vocabulary->encode(tag + " balo ming");
+      EXPECT_TRUE(std::any_of(ids.begin(), ids.end(), [&](std::int32_t id) { return vocabulary->piece(id) == tag; }));
+      EXPECT_EQ(vocabulary->decode(ids), tag + " balo ming");
+    }
+  }
+}
+
 TEST(SubwordVocabulary, TrainsQuietlyAndLeavesNoFile) {
   testing::internal::CaptureStderr();
   testing::internal::CaptureStdout();
@@ -270,6 +283,11 @@ TEST(Vocabulary, SaysWhatCannotBeMade) {
     });
   expect_error("vocabulary.kind is \"syllable\"", [] { train_vocabulary(of_kind("syllable"), lines({"a"})); });
   expect_error("vocabulary.size is 3", [] { train_vocabulary(of_kind("word", 3), lines({"a"})); });
+  expect_error("vocabulary.tags has \"<2 de>\"; a tag is a word", [] {
+    VocabularyConfig config = subwords("bpe", 50);
+    config.tags = {"<2 de>"};
+    train_vocabulary(config, lines({"abcdefg"}));
+  });
   expect_error("none of the 2 different words", [] {
     VocabularyConfig config = of_kind("word");
     config.min_count = 5;
