@@ -15,10 +15,10 @@ constexpr int heads = 12;
 /// Everything that one operator's forward and backward need, made once.
 class Stage {
  public:
-  Stage(DType dtype, ThreadPool& pool)
+  Stage(DType dtype, ThreadPool& pool, std::int64_t count = sequence_count, std::int64_t tokens = length)
       : pool_(pool), precision_(dtype == DType::bfloat16 ? Precision::bfloat16 : Precision::float32) {
     auto packed = std::make_shared<Sequences>();
-    for (std::int64_t i = 1; i <= sequence_count; ++i) packed->offsets.push_back(i * length);
+    for (std::int64_t i = 1; i <= count; ++i) packed->offsets.push_back(i * tokens);
     sequences_ = packed;
   }
 
@@ -183,6 +183,26 @@ BenchCase cross_entropy_case(DType dtype) {
           }};
 }
 
+/// A layer of the word language model in examples/recipes: bench/peers/onednn_recurrent.cpp has the same.
+BenchCase lstm_case(DType dtype) {
+  return {"operators", "lstm_layer", dtype, 0, [=](Bench& bench) {
+            constexpr std::int64_t count = 32, tokens = 100, hidden = 128;
+            Stage stage(dtype, bench.pool(), count, tokens);
+            const Weight input = stage.weight({4 * hidden, hidden}), bias = stage.weight({4 * hidden}),
+                         state = stage.weight({4 * hidden, hidden});
+            const Tensor x = random_tensor({count * tokens, hidden}, DType::float32, 1),
+                         dy = random_tensor({count * tokens, hidden}, DType::float32, 2);
+            const Work work{dtype, 3.0 * 2.0 * 2.0 * static_cast<double>(count * tokens * 4 * hidden * hidden), 0.0};
+            const BenchResult result = bench.measure(work, [&] {
+              stage.run(x, dy, [&](Pass& pass, const Var& of_layer) {
+                const Var gates = linear(of_layer, pass.use(input), pass.use(bias));
+                return recurrent(gates, pass.use(state), Var(), Var(), RecurrentCell::lstm).output;
+              });
+            });
+            return with_rates(result, work, 1);
+          }};
+}
+
 BenchCase optimiser_case(DType dtype) {
   return {"operators", "gpt2_adamw", dtype, 0, [=](Bench& bench) {
             // As many weights as the model has, in matrices of a layer's size.
@@ -222,6 +242,7 @@ std::vector<BenchCase> operator_cases() {
     cases.push_back(linear_case("gpt2_down", dtype, inner, width, true));
     cases.push_back(cross_entropy_case(dtype));
     cases.push_back(optimiser_case(dtype));
+    cases.push_back(lstm_case(dtype));
   }
   return cases;
 }
