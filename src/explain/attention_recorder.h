@@ -23,7 +23,8 @@ class AttentionRecorder : public Probe {
   /// Throws Error when the layer has not the heads that are asked for.
   void attention(const std::string& name, const AttentionProblem& problem, ThreadPool& pool) override;
 
-  /// In the order in which the passes came to them.
+  /// In the order in which the pass came to them. A layer that attends again and again, as a decoder does that goes
+  /// step by step, is one layer with the rows of all steps; `clear` before another pass.
   const std::vector<Layer>& layers() const { return layers_; }
   void clear() { layers_.clear(); }
 

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "explain/alignment.h"
 #include "explain/attention_html.h"
 #include "explain/attention_recorder.h"
 #include "tasks/loss.h"
@@ -17,7 +18,7 @@ namespace {
 class ExplainTranslation : public testing::Test {
  protected:
   ExplainTranslation() {
-    ModelConfig config;
+    ModelConfig& config = config_;
     config.kind = "encoder-decoder";
     config.width = 24;
     config.heads = 4;
@@ -32,7 +33,10 @@ class ExplainTranslation : public testing::Test {
       text = "abc dé<&";
       return !std::exchange(given, true);
     });
-    model_ = make_model(config, {.source = text_.source->size(), .target = text_.target->size()});
+    make();
+  }
+  void make() {
+    model_ = make_model(config_, {.source = text_.source->size(), .target = text_.target->size()});
     model_->initialise(RandomKey{7});
   }
 
@@ -46,6 +50,7 @@ class ExplainTranslation : public testing::Test {
   ThreadPool pool_{2};
   Arena arena_;
   TextEncoder text_;
+  ModelConfig config_;
   std::unique_ptr<Model> model_;
 };
 
@@ -68,6 +73,34 @@ TEST_F(ExplainTranslation, HasARowForEachTokenOfTheAnswerAndAColumnForEachOfTheS
   EXPECT_EQ(map.heads.back(), "layer 2, head 4");
   expect_rows_sum_to_one(map.weights);
   expect_rows_sum_to_one(mean_over_heads(map));
+}
+
+TEST_F(ExplainTranslation, ADecoderThatGoesStepByStepIsOneLayerToo) {
+  config_.network = "lstm";
+  config_.input_feeding = true;
+  make();
+  const AttentionMap map = explained("abc é", "decoder.cross").attention;
+  EXPECT_EQ(map.weights.shape(), (Shape{4, static_cast<std::int64_t>(map.rows.size()), 6}));
+  expect_rows_sum_to_one(map.weights);
+}
+
+TEST_F(ExplainTranslation, EveryWordOfAnAnswerIsAlignedWithTheWordItLookedAtMost) {
+  for (const char* network : {"transformer", "gru"}) {
+    config_.network = network;
+    config_.input_feeding = std::string(network) == "gru";
+    make();
+    const std::vector<std::int32_t> answer = text_.target->encode("dé");
+    const std::vector<AlignedWord> words = align_words(with(), "abc", answer);
+    ASSERT_EQ(words.size(), 2u);
+    EXPECT_EQ(words[0].word, "d");
+    EXPECT_EQ(words[1].word, "é");
+    for (const AlignedWord& word : words) {
+      EXPECT_NE(std::string("abc").find(word.source), std::string::npos);
+      EXPECT_GT(word.weight, 0.2);  // of three characters and the end, the largest
+      EXPECT_LE(word.weight, 1.0);
+    }
+    EXPECT_TRUE(align_words(with(), "abc", {}).empty());
+  }
 }
 
 TEST_F(ExplainTranslation, TheSameSourceGivesTheSamePage) {
