@@ -48,6 +48,9 @@ struct ModelConfig {
   std::string recurrent_start = "uniform";
   std::vector<std::int64_t> kernel_widths;
   std::int64_t filters = 0;
+  std::int64_t ngrams = 1;
+  std::int64_t ngram_buckets = 65536;
+  bool pool_embeddings = false;
   double word_dropout = 0.0;
   std::string state_attention = "none";
   std::string pooling_score = "additive";
@@ -61,8 +64,9 @@ struct ModelConfig {
     f("kind", self.kind, "decoder (language model), encoder (classifier), or encoder-decoder",
       one_of({"decoder", "encoder", "encoder-decoder"}));
     f("network", self.network,
-      "transformer, lstm, gru, rnn (tanh, or relu if that is the activation) or convolution (encoders)",
-      one_of({"transformer", "lstm", "gru", "rnn", "convolution"}));
+      "transformer, lstm, gru, rnn (tanh, or relu if that is the activation); classifiers also: convolution, bag (no "
+      "layers: the embeddings themselves are pooled)",
+      one_of({"transformer", "lstm", "gru", "rnn", "convolution", "bag"}));
     f("width", self.width, "d_model; recurrent: width of a layer's state, of each direction", at_least(1));
     f("heads", self.heads, "attention heads", at_least(1));
     f("key_value_heads", self.key_value_heads, "heads of keys and values, each shared by a group of heads; 0: as heads",
@@ -101,7 +105,8 @@ struct ModelConfig {
       "class-attention (one query a class), self-attention (every token's, then the mean), last (the final states)",
       one_of({"mean", "first", "max", "attention", "class-attention", "self-attention", "last"}));
     f("final_norm", self.final_norm, "pre-norm: a norm after the last layer");
-    f("embedding_width", self.embedding_width, "recurrent: width of the embeddings; 0: as width", at_least(0));
+    f("embedding_width", self.embedding_width, "recurrent, convolution, bag: width of the embeddings; 0: as width",
+      at_least(0));
     f("bidirectional", self.bidirectional,
       "recurrent encoders: layers that go in both directions: none, first, all, or auto (all)",
       one_of({"auto", "none", "first", "all"}));
@@ -117,8 +122,17 @@ struct ModelConfig {
       "has one such layer beneath the others, if any",
       between(1, 64));
     f("filters", self.filters, "convolutions of each kernel width; 0: as width", at_least(0));
+    f("ngrams", self.ngrams,
+      "recurrent, convolution, bag: to the embedding of a token those of the groups of 2 to so many tokens that end "
+      "with "
+      "it are added (Joulin et al. 2016); 1: none",
+      between(1, 8));
+    f("ngram_buckets", self.ngram_buckets, "embeddings that groups of tokens share, by a hash", at_least(1));
+    f("pool_embeddings", self.pool_embeddings,
+      "recurrent, convolution: the rows that are pooled are the states beside the embeddings that they were made from");
     f("word_dropout", self.word_dropout,
-      "recurrent, convolution: in training, tokens are read as the unknown one at this rate", at_least_below(0, 1));
+      "recurrent, convolution, bag: in training, tokens are read as the unknown one at this rate",
+      at_least_below(0, 1));
     f("state_attention", self.state_attention,
       "recurrent decoders: causal attention over the states, by its score: none, dot, scaled_dot, cosine or euclidean",
       one_of({"none", "dot", "scaled_dot", "cosine", "euclidean"}));
@@ -134,7 +148,7 @@ struct ModelConfig {
       "recurrent encoder-decoder: each step reads what the step before it has attended to");
     f("copy", self.copy, "encoder-decoder: an answer's words may be copied from the source; one shared vocabulary");
     f("pooling_score", self.pooling_score,
-      "recurrent, convolution: the score of attention pooling: additive, dot, scaled_dot, bilinear, cosine or "
+      "recurrent, convolution, bag: the score of attention pooling: additive, dot, scaled_dot, bilinear, cosine or "
       "euclidean",
       one_of({"additive", "dot", "scaled_dot", "bilinear", "cosine", "euclidean"}));
   }

@@ -23,7 +23,8 @@ struct RecurrentSummary {
 };
 
 /// Embedding → recurrent layers: a language model (with causal attention over the states, if asked), or a classifier,
-/// which pools the states. A classifier may have convolutions beneath the recurrent layers, or in their place.
+/// which pools the states. A classifier may have convolutions beneath the recurrent layers, or in their place, or
+/// neither. Embeddings may be those of tokens and of n-grams (Joulin et al. 2016, arXiv:1607.01759).
 class RecurrentModel : public Model {
  public:
   RecurrentModel(const ModelConfig& config, const ModelSizes& sizes);
@@ -43,7 +44,7 @@ class RecurrentModel : public Model {
 
   ModelConfig config_;
   int slots_ = 0;
-  Embedding embedding_;
+  Embedding embedding_, ngrams_;
   std::vector<Convolution> convolutions_;
   RecurrentStack stack_;
   std::optional<SelfAttention> attention_;
@@ -51,6 +52,11 @@ class RecurrentModel : public Model {
   Tensor identity_;  ///< what makes logits of logits
   Linear output_;
 };
+
+/// For each token the bucket, from 0 below `buckets`, of the group of so many tokens that ends with it; a sequence is
+/// as if the same token stood before it many times.
+std::vector<std::int32_t> ngram_buckets(std::span<const std::int32_t> ids, const Sequences& sequences,
+                                        std::int64_t tokens, std::int64_t buckets);
 
 /// "scaled_dot", "dot", "bilinear", "cosine", "euclidean" or "additive". Throws Error listing them.
 Score score_named(const std::string& name);

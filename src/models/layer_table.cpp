@@ -25,7 +25,7 @@ std::string kind_of_whole(const ModelConfig& config, const std::string& layer) {
 }
 
 std::string kind_of(const std::string& layer, const std::string& weight) {
-  if (weight.ends_with("embedding.table")) return "embedding";
+  if (weight.ends_with("embedding.table") || weight.ends_with(".ngrams")) return "embedding";
   if (weight.ends_with("positions")) return "learned positions";
   if (weight.ends_with("relative_buckets")) return "relative positions";
   if (weight.ends_with(".gain") || weight.ends_with("norm.bias")) return "norm";
@@ -40,7 +40,7 @@ std::vector<LayerRow> layer_table(Model& model, const ModelConfig& config, std::
   std::unordered_set<const Weight::Record*> seen;
   const std::int64_t head_width = config.head_width > 0 ? config.head_width : config.width / config.heads;
   model.visit([&](const std::string& name, Weight& weight) {
-    const bool own_row = name.ends_with("positions") || name.ends_with("relative_buckets");
+    const bool own_row = name.ends_with("positions") || name.ends_with(".ngrams") || name.ends_with("relative_buckets");
     const std::string whole = whole_layer_of(config, name);
     const std::string layer = own_row ? name : !whole.empty() ? whole : parent_of(name);
     if (rows.empty() || rows.back().name != layer) {

@@ -1,5 +1,6 @@
 #include <heed/recurrent_model.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace heed {
@@ -106,15 +107,16 @@ RecurrentModel::RecurrentModel(const ModelConfig& config, const ModelSizes& size
   const bool encoder = config.kind == "encoder";
   const std::int64_t entries = encoder ? sizes.source : sizes.target;
   const std::int64_t embedded = config.embedding_width > 0 ? config.embedding_width : config.width;
-  const bool recurrent = config.network != "convolution";
+  const bool recurrent = config.network != "convolution" && config.network != "bag";
   if (config.layers < 1) throw Error("model.layers is {}; a recurrent model has one or more", config.layers);
-  if (!encoder && !config.kernel_widths.empty())
-    throw Error("model.kind is \"{}\", and convolutions look ahead: leave model.kernel_widths out", config.kind);
-  if (!recurrent && config.kernel_widths.empty())
+  if (config.network == "convolution" && config.kernel_widths.empty())
     throw Error("model.network is \"convolution\": model.kernel_widths must name a width, such as [3, 4, 5]");
   embedding_ = Embedding(entries, embedded, spread_of(embedded));
+  if (config.ngrams > 1) ngrams_.table = Weight({config.ngram_buckets, embedded});  // 0: what is not met adds nothing
   std::int64_t width = embedded;
-  const std::int64_t convolutions = !recurrent ? config.layers : config.kernel_widths.empty() ? 0 : 1;
+  const std::int64_t convolutions = config.network == "convolution"                           ? config.layers
+                                    : config.network == "bag" || config.kernel_widths.empty() ? 0
+                                                                                              : 1;
   for (std::int64_t i = 0; i < convolutions; ++i) {
     convolutions_.emplace_back(width, config.filters > 0 ? config.filters : config.width, config.kernel_widths,
                                activation_named(config.activation));
@@ -123,6 +125,10 @@ RecurrentModel::RecurrentModel(const ModelConfig& config, const ModelSizes& size
   if (recurrent) {
     stack_ = recurrent_stack(config, width, encoder, config.layers, encoder ? -1 : 0);
     width = stack_.width();
+  }
+  if (config.pool_embeddings && config.network != "bag") {
+    if (config.pooling == "last") throw Error("model.pool_embeddings does not go with model.pooling = \"last\"");
+    width += embedded;
   }
   if (encoder) {
     if (config.pooling.ends_with("attention")) summary_.emplace(config, width, sizes.classes);
@@ -165,6 +171,7 @@ void RecurrentModel::visit(const WeightVisitor& visitor) {
   const std::string side = config_.kind;
   auto part = [&](const std::string& name, auto& module) { detail::visit_part(name, module, visitor); };
   part(side + ".embedding", embedding_);
+  part(side + ".ngrams", ngrams_.table);
   part(side + ".convolutions", convolutions_);
   part(side, stack_);
   part(side + ".attention", attention_);
@@ -172,26 +179,49 @@ void RecurrentModel::visit(const WeightVisitor& visitor) {
   part("output", output_);
 }
 
+std::vector<std::int32_t> ngram_buckets(std::span<const std::int32_t> ids, const Sequences& sequences,
+                                        std::int64_t tokens, std::int64_t buckets) {
+  std::vector<std::int32_t> found;
+  found.reserve(ids.size());
+  for (std::int64_t i = 0; i < sequences.count(); ++i)
+    for (std::int64_t t = 0; t < sequences.length(i); ++t) {
+      RandomKey key{static_cast<std::uint64_t>(tokens)};
+      for (std::int64_t n = t - tokens + 1; n <= t; ++n)
+        key = key.fold(static_cast<std::uint64_t>(
+            ids[static_cast<std::size_t>(sequences.begin(i) + std::max<std::int64_t>(n, 0))]));
+      found.push_back(static_cast<std::int32_t>(uniform_index(key, 0, buckets)));
+    }
+  return found;
+}
+
 Var RecurrentModel::embedded(Pass& pass, const TokenRows& tokens) const {
-  if (!pass.training() || config_.word_dropout == 0.0) return embedding_(pass, tokens.ids, tokens.sequences);
-  const RandomKey key = pass.next_key();
-  std::vector<std::int32_t> ids(tokens.ids.begin(), tokens.ids.end());
-  for (std::size_t i = 0; i < ids.size(); ++i)
-    if (uniform(key, i) < static_cast<float>(config_.word_dropout)) ids[i] = 0;  // the unknown token
-  return embedding_(pass, ids, tokens.sequences);
+  std::vector<std::int32_t> dropped;
+  std::span<const std::int32_t> ids = tokens.ids;
+  if (pass.training() && config_.word_dropout > 0.0) {
+    const RandomKey key = pass.next_key();
+    dropped.assign(ids.begin(), ids.end());
+    for (std::size_t i = 0; i < dropped.size(); ++i)
+      if (uniform(key, i) < static_cast<float>(config_.word_dropout)) dropped[i] = 0;  // the unknown token
+    ids = dropped;
+  }
+  Var x = embedding_(pass, ids, tokens.sequences);
+  for (std::int64_t n = 2; n <= config_.ngrams; ++n)
+    x = add(x, ngrams_(pass, ngram_buckets(ids, *tokens.sequences, n, config_.ngram_buckets), tokens.sequences));
+  return x;
 }
 
 Var RecurrentModel::states_of(Pass& pass, const TokenRows& tokens) const {
   const auto between = static_cast<float>(config_.dropout);
   const double rate = config_.embedding_dropout < 0.0 ? config_.dropout : config_.embedding_dropout;
-  Var x = dropout(embedded(pass, tokens), static_cast<float>(rate));
+  const Var bottom = dropout(embedded(pass, tokens), static_cast<float>(rate));
+  Var x = bottom;
   for (const Convolution& convolution : convolutions_) {
     const Var below = &convolution == &convolutions_.front() ? x : dropout(x, between);
     x = convolution(below);
     if (config_.residual && x.width() == below.width()) x = add(x, below);
   }
-  if (stack_.layers.empty()) return x;
-  return stack_(convolutions_.empty() ? x : dropout(x, between)).output;
+  if (!stack_.layers.empty()) x = stack_(convolutions_.empty() ? x : dropout(x, between)).output;
+  return config_.pool_embeddings && config_.network != "bag" ? beside(x, bottom) : x;
 }
 
 Var RecurrentModel::encode(Pass& pass, const TokenRows& source) const {

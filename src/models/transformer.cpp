@@ -207,8 +207,11 @@ std::unique_ptr<Model> make_model(const ModelConfig& config, const ModelSizes& s
   if (config.kind != "encoder" && sizes.target < 1)
     throw Error("a model with a decoder needs a vocabulary for its output");
   if (config.kind == "encoder" && sizes.classes < 1) throw Error("an encoder needs at least one class to tell");
-  if (config.network == "convolution" && (config.kind != "encoder" || sizes.pairs))
-    throw Error("model.network is \"convolution\", which classifiers have; take transformer, lstm, gru or rnn");
+  const bool classifier = config.kind == "encoder" && !sizes.pairs;
+  if ((config.network == "convolution" || config.network == "bag") && !classifier)
+    throw Error("model.network is \"{}\", which classifiers have; take transformer, lstm, gru or rnn", config.network);
+  if (recurrent && !classifier && (config.ngrams > 1 || config.pool_embeddings || !config.kernel_widths.empty()))
+    throw Error("model.ngrams, model.pool_embeddings and model.kernel_widths are for classifiers; leave them out");
   if (recurrent && config.kind == "encoder-decoder") return std::make_unique<RecurrentTranslator>(config, sizes);
   if (recurrent && sizes.pairs) return std::make_unique<RecurrentReader>(config, sizes);
   if (recurrent) return std::make_unique<RecurrentModel>(config, sizes);

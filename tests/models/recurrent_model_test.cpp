@@ -2,6 +2,8 @@
 #include <heed/optimizer.h>
 #include <heed/recurrent_model.h>
 
+#include <set>
+
 #include "formats/test_files.h"
 #include "support/model_gradients.h"
 
@@ -69,6 +71,25 @@ TEST(RecurrentModel, ConvolutionsHaveGradientsAloneAndBeneathRecurrentLayers) {
       config.pooling = pooling;
       expect_gradient(machine, config);
     }
+}
+
+TEST(RecurrentModel, EmbeddingsOfNgramsHaveGradientsAndAreSharedByHash) {
+  Machine machine;
+  for (const char* network : {"bag", "lstm", "convolution"}) {
+    ModelConfig config = tiny_config("encoder", network);
+    config.kernel_widths = {2};
+    config.ngrams = 3;
+    config.ngram_buckets = 7;
+    config.pool_embeddings = true;
+    config.pooling = "attention";
+    expect_gradient(machine, config);
+  }
+  const auto sequences = sequences_of_lengths({4, 2});
+  const std::vector<std::int32_t> ids{1, 5, 6, 5, 5, 6};
+  const std::vector<std::int32_t> pairs = ngram_buckets(ids, *sequences, 2, 1 << 30);
+  EXPECT_EQ(pairs[2], pairs[5]);  // 5 6
+  EXPECT_EQ(std::set<std::int32_t>(pairs.begin(), pairs.end()).size(), 5u);
+  for (const std::int32_t bucket : ngram_buckets(ids, *sequences, 3, 2)) EXPECT_TRUE(bucket == 0 || bucket == 1);
 }
 
 TEST(RecurrentModel, TheLayerTableShowsConvolutions) {
@@ -286,7 +307,11 @@ TEST(RecurrentModel, NamesKeysThatDoNotFitTogether) {
   expect_refused("model.network is \"convolution\", which classifiers have", config);
   config = tiny_config("decoder", "lstm");
   config.kernel_widths = {3};
-  expect_refused("model.kind is \"decoder\", and convolutions look ahead: leave model.kernel_widths out", config);
+  expect_refused("model.ngrams, model.pool_embeddings and model.kernel_widths are for classifiers", config);
+  config = tiny_config("encoder", "lstm");
+  config.pool_embeddings = true;
+  config.pooling = "last";
+  expect_refused("model.pool_embeddings does not go with model.pooling", config);
   config = tiny_transformer_config("encoder");
   config.pooling = "last";
   expect_refused("model.pooling is \"last\", which recurrent models have", config);
