@@ -22,7 +22,7 @@ namespace heed::cli {
 namespace {
 
 struct Options {
-  std::string model, format, answers, by;
+  std::string model, format, answers, by, task;
   std::vector<std::string> data, target, overrides;
   std::int64_t beams = 0;
   bool verify = false, calibrate = false;
@@ -164,6 +164,73 @@ void report_classes(const ClassPredictions& found, const std::vector<std::string
   }
 }
 
+/// Measures one model: onto the terminal, or with --json into what is returned.
+nlohmann::ordered_json measure(const std::filesystem::path& path, const Options& options, const Common& common) {
+  ModelFolder folder = load_model_folder(path, options.verify);
+  Recipe& recipe = folder.recipe;
+  if (!options.format.empty()) recipe.data.format = options.format;
+  DataFiles files = data_files(recipe.data, DataPart::test, "");
+  if (!options.data.empty()) files = {as_paths(options.data), as_paths(options.target)};
+  const bool kept_apart = files.source.empty() && recipe.data.test_split > 0;
+  if (kept_apart) files = data_files(recipe.data, DataPart::train, "");
+  if (files.source.empty())
+    throw Error("nothing to evaluate on: give --data FILE (the model's recipe names no test files)");
+  ThreadPool pool(common.threads);
+  Arena arena;
+  const Task task = folder.text.task;
+  if ((options.calibrate || !options.by.empty()) && task != Task::classification)
+    throw Error("--calibrate and --by are for classification, and this model is for {}", text_of(task));
+  const Evaluation with{*folder.model, folder.text, arena, pool, precision_of(recipe.training), folder.temperature};
+  const TemporaryFolder temporary;
+  const auto batches =
+      evaluation_batches(recipe, folder.text, files, temporary.path() / "evaluation.tokens", kept_apart);
+  ProgressBar bar;
+  ClassPredictions predictions;
+  Measures measures = evaluate(
+      with, *batches,
+      [&](std::int64_t done, std::int64_t total) {
+        bar.show(static_cast<double>(done) / static_cast<double>(total), format("batch {} of {}", done, total));
+      },
+      task == Task::classification ? &predictions : nullptr);
+  bar.finish();
+  std::vector<std::string> values;
+  if (task == Task::classification) {
+    if (!options.by.empty()) values = values_of(recipe, files, options.by, predictions);
+    const auto classes = static_cast<std::int64_t>(folder.text.labels.names().size());
+    double temperature = folder.temperature;
+    if (options.calibrate) {
+      measures["calibration_error_before"] =
+          calibration_error(predictions.logits, predictions.truth, classes, temperature);
+      temperature = fitted_temperature(predictions.logits, predictions.truth, classes);
+      write_temperature(path, temperature);
+      measures["temperature"] = temperature;
+    }
+    measures["calibration_error"] = calibration_error(predictions.logits, predictions.truth, classes, temperature);
+  } else if (task == Task::language_modelling) {
+    add_bits_per_character(recipe, files, *batches, measures);
+  } else {
+    measure_answers_of(with, recipe, files, kept_apart, options, measures);
+  }
+  const std::vector<std::string>& names = folder.text.labels.names();
+  nlohmann::ordered_json result(measures);
+  if (common.json) {
+    if (task == Task::classification) report_classes(predictions, names, values, options.by, &result);
+  } else {
+    for (const auto& [name, value] : measures) {
+      const bool share = name == "accuracy" || name.starts_with("macro") || name.starts_with("micro");
+      const bool precise = name == "loss" || name.starts_with("calibration");
+      std::printf("%-21s %s\n", name.c_str(),
+                  share ? (fixed(100.0 * value, 2) + " %").c_str()
+                        : fixed(value, precise           ? 4
+                                       : name == "beams" ? 0
+                                                         : 2)
+                              .c_str());
+    }
+    if (task == Task::classification) report_classes(predictions, names, values, options.by, nullptr);
+  }
+  return result;
+}
+
 }  // namespace
 
 void add_eval(CLI::App& app, Common& common, int& exit_code) {
@@ -171,6 +238,7 @@ void add_eval(CLI::App& app, Common& common, int& exit_code) {
   CLI::App* verb = app.add_subcommand(
       "eval", "Measure a model on data: loss and perplexity, accuracy and F1, BLEU, chrF and TER, ROUGE, exact match");
   verb->add_option("MODEL", options->model, "a model folder")->required();
+  verb->add_option("--task", options->task, "of a model of several tasks: the one to measure; by default all");
   verb->add_option("--data", options->data,
                    "files in the format of the model's recipe; without it the recipe's test files, or the articles "
                    "kept apart for testing");
@@ -192,69 +260,17 @@ void add_eval(CLI::App& app, Common& common, int& exit_code) {
       ->check(CLI::NonNegativeNumber);
   verb->add_flag("--json", common.json, "one JSON object");
   verb->callback([options, &common, &exit_code] {
-    ModelFolder folder = load_model_folder(options->model, options->verify);
-    Recipe& recipe = folder.recipe;
-    if (!options->format.empty()) recipe.data.format = options->format;
-    DataFiles files = data_files(recipe.data, DataPart::test, "");
-    if (!options->data.empty()) files = {as_paths(options->data), as_paths(options->target)};
-    const bool kept_apart = files.source.empty() && recipe.data.test_split > 0;
-    if (kept_apart) files = data_files(recipe.data, DataPart::train, "");
-    if (files.source.empty())
-      throw Error("nothing to evaluate on: give --data FILE (the model's recipe names no test files)");
-    ThreadPool pool(common.threads);
-    Arena arena;
-    const Task task = folder.text.task;
-    if ((options->calibrate || !options->by.empty()) && task != Task::classification)
-      throw Error("--calibrate and --by are for classification, and this model is for {}", text_of(task));
-    const Evaluation with{*folder.model, folder.text, arena, pool, precision_of(recipe.training), folder.temperature};
-    const TemporaryFolder temporary;
-    const auto batches =
-        evaluation_batches(recipe, folder.text, files, temporary.path() / "evaluation.tokens", kept_apart);
-    ProgressBar bar;
-    ClassPredictions predictions;
-    Measures measures = evaluate(
-        with, *batches,
-        [&](std::int64_t done, std::int64_t total) {
-          bar.show(static_cast<double>(done) / static_cast<double>(total), format("batch {} of {}", done, total));
-        },
-        task == Task::classification ? &predictions : nullptr);
-    bar.finish();
-    std::vector<std::string> values;
-    if (task == Task::classification) {
-      if (!options->by.empty()) values = values_of(recipe, files, options->by, predictions);
-      const auto classes = static_cast<std::int64_t>(folder.text.labels.names().size());
-      double temperature = folder.temperature;
-      if (options->calibrate) {
-        measures["calibration_error_before"] =
-            calibration_error(predictions.logits, predictions.truth, classes, temperature);
-        temperature = fitted_temperature(predictions.logits, predictions.truth, classes);
-        write_temperature(options->model, temperature);
-        measures["temperature"] = temperature;
-      }
-      measures["calibration_error"] = calibration_error(predictions.logits, predictions.truth, classes, temperature);
-    } else if (task == Task::language_modelling) {
-      add_bits_per_character(recipe, files, *batches, measures);
-    } else {
-      measure_answers_of(with, recipe, files, kept_apart, *options, measures);
+    std::vector<std::string> tasks;
+    if (options->task.empty()) tasks = tasks_in(options->model);
+    if (!tasks.empty() && !options->data.empty())
+      throw Error("{}: a model of several tasks; say by --task what the data are for", options->model);
+    nlohmann::ordered_json result;
+    for (const std::string& task : tasks) {
+      if (!common.json) std::printf("%stask %s\n", task == tasks.front() ? "" : "\n", task.c_str());
+      result[task] = measure(task_folder(options->model, task), *options, common);
     }
-    const std::vector<std::string>& names = folder.text.labels.names();
-    if (common.json) {
-      nlohmann::ordered_json result(measures);
-      if (task == Task::classification) report_classes(predictions, names, values, options->by, &result);
-      std::printf("%s\n", result.dump().c_str());
-    } else {
-      for (const auto& [name, value] : measures) {
-        const bool share = name == "accuracy" || name.starts_with("macro") || name.starts_with("micro");
-        const bool precise = name == "loss" || name.starts_with("calibration");
-        std::printf("%-21s %s\n", name.c_str(),
-                    share ? (fixed(100.0 * value, 2) + " %").c_str()
-                          : fixed(value, precise           ? 4
-                                         : name == "beams" ? 0
-                                                           : 2)
-                                .c_str());
-      }
-      if (task == Task::classification) report_classes(predictions, names, values, options->by, nullptr);
-    }
+    if (tasks.empty()) result = measure(task_folder(options->model, options->task), *options, common);
+    if (common.json) std::printf("%s\n", result.dump().c_str());
     exit_code = 0;
   });
 }

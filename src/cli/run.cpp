@@ -18,7 +18,7 @@ namespace heed::cli {
 namespace {
 
 struct Options {
-  std::string model, text, input, states, passage;
+  std::string model, text, input, states, passage, task;
   std::vector<std::string> overrides;
   bool verify = false;
   GenerationConfig generation;
@@ -214,6 +214,7 @@ void add_run(CLI::App& app, Common& common, int& exit_code) {
   verb->add_option("MODEL", options->model, "a model folder")->required();
   CLI::Option* text =
       verb->add_option("TEXT", options->text, "one input; without it and --input, each line of stdin is one");
+  verb->add_option("--task", options->task, "of a model of several tasks: the one to answer");
   verb->add_option("--input", options->input, "a file, plain or gzip: each line is an input")->excludes(text);
   verb->add_option("--passage", options->passage,
                    "question answering: a text file that the questions are about; without it an input is a question, a "
@@ -236,7 +237,7 @@ void add_run(CLI::App& app, Common& common, int& exit_code) {
       ->check(CLI::NonNegativeNumber);
   verb->add_flag("--json", common.json, "one JSON object a line");
   verb->callback([options, text, given, &common, &exit_code] {
-    const ModelFolder folder = load_model_folder(options->model, options->verify);
+    const ModelFolder folder = load_model_folder(task_folder(options->model, options->task), options->verify);
     const GenerationConfig generation = with_given(folder.recipe.generation, options->generation, *given);
     Recipe checked = folder.recipe;
     checked.generation = generation;

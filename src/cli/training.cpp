@@ -10,9 +10,10 @@ namespace {
 std::string in_words(const Measures& measures) {
   std::string text;
   for (const auto& [name, value] : measures) {
-    const bool share = name == "accuracy" || name.starts_with("macro") || name.starts_with("micro");
+    const std::string what = name.substr(name.rfind('.') + 1);  // of "TASK.accuracy"
+    const bool share = what == "accuracy" || what.starts_with("macro") || what.starts_with("micro");
     text += (text.empty() ? "" : "  ") + name + " " +
-            (share ? fixed(100.0 * value, 2) + " %" : fixed(value, name == "loss" ? 4 : 2));
+            (share ? fixed(100.0 * value, 2) + " %" : fixed(value, what == "loss" ? 4 : 2));
   }
   return text;
 }

@@ -202,8 +202,16 @@ RecipeText parse_recipe_text(std::string_view text, const std::string& name) {
     }
     sections.emplace_back(key.source().begin,
                           RecipeSection{std::string(key.str()), place_of(key.source().begin, name)});
-    for (auto&& [inner, value] : *table)
-      entries.emplace_back(inner.source().begin, entry_of(std::string(key.str()), inner, value, name));
+    for (auto&& [inner, value] : *table) {
+      const toml::table* task = key.str() == "tasks" ? value.as_table() : nullptr;
+      if (!task) {
+        entries.emplace_back(inner.source().begin, entry_of(std::string(key.str()), inner, value, name));
+        continue;
+      }
+      for (auto&& [task_key, task_value] : *task)
+        entries.emplace_back(task_key.source().begin,
+                             entry_of("tasks." + std::string(inner.str()), task_key, task_value, name));
+    }
   }
   const auto earlier = [](const auto& a, const auto& b) {
     return std::tie(a.first.line, a.first.column) < std::tie(b.first.line, b.first.column);
@@ -228,7 +236,7 @@ RecipeEntry parse_override(std::string_view text) {
   };
   const std::string_view name = trim(text.substr(0, equals)), value = trim(text.substr(equals + 1));
   RecipeEntry entry;
-  const std::size_t dot = name.find('.');
+  const std::size_t dot = name.starts_with("tasks.") ? name.rfind('.') : name.find('.');
   if (dot != std::string_view::npos) entry.section = name.substr(0, dot);
   entry.key = dot == std::string_view::npos ? name : name.substr(dot + 1);
   entry.place = format("--set {}", text);

@@ -14,7 +14,7 @@ struct OtherValue {
 
 /// One `key = value` of a recipe.
 struct RecipeEntry {
-  std::string section;  ///< "" at the top
+  std::string section;  ///< "" at the top; "tasks.NAME" of a task's
   std::string key;
   std::variant<bool, std::int64_t, double, std::string, std::vector<std::string>, std::vector<std::int64_t>, OtherValue>
       value;
@@ -41,7 +41,7 @@ struct RecipeText {
 };
 
 /// Reads TOML 1.0. `name` stands for the file in errors. A byte order mark is dropped. Throws Error with line and
-/// column where the text is not TOML, not UTF-8, or has a table within a section.
+/// column where the text is not TOML or not UTF-8. Tables within [tasks] are sections, "tasks.NAME".
 RecipeText parse_recipe_text(std::string_view text, const std::string& name);
 
 using TomlScalar = std::variant<bool, std::int64_t, double, std::string>;

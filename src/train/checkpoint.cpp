@@ -5,6 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <unordered_set>
 
+#include "models/task_models.h"
+
 namespace heed {
 
 namespace {
@@ -34,24 +36,36 @@ NamedTensors named_weights(Model& model) {
   return tensors;
 }
 
+namespace {
+
+void take(const SafetensorsReader& file, const std::string& name, Weight& weight) {
+  if (!file.has(name))
+    throw Error("{}: the weight {} is missing: the file is of another architecture", file.name(), name);
+  const Tensor value = file.tensor(name);
+  if (value.shape() != weight.shape())
+    throw Error("{}: {} is {}, the recipe's model needs {}: the file is of another architecture", file.name(), name,
+                value.shape(), weight.shape());
+  if (value.dtype() != DType::float32 && value.dtype() != DType::bfloat16 && value.dtype() != DType::float16)
+    throw Error("{}: {} is {}; weights are float32, bfloat16 or float16", file.name(), name, name_of(value.dtype()));
+  weight.set(value);
+}
+
+}  // namespace
+
 void load_weights(const SafetensorsReader& file, Model& model) {
   std::unordered_set<std::string> wanted;
   for (auto& [name, weight] : model.weights()) {
     wanted.insert(name);
-    if (!file.has(name))
-      throw Error("{}: the weight {} is missing: the file is of another architecture", file.name(), name);
-    const Tensor value = file.tensor(name);
-    if (value.shape() != weight.shape())
-      throw Error("{}: {} is {}, the recipe's model needs {}: the file is of another architecture", file.name(), name,
-                  value.shape(), weight.shape());
-    if (value.dtype() != DType::float32 && value.dtype() != DType::bfloat16 && value.dtype() != DType::float16)
-      throw Error("{}: {} is {}; weights are float32, bfloat16 or float16", file.name(), name, name_of(value.dtype()));
-    weight.set(value);
+    take(file, name, weight);
   }
   for (const SafetensorsEntry& entry : file.entries())
     if (!wanted.contains(entry.name))
       throw Error("{}: the weight {} is not one of the recipe's model: the file is of another architecture",
                   file.name(), entry.name);
+}
+
+void load_task_weights(const SafetensorsReader& file, Model& model, const std::string& task) {
+  for (auto& [name, weight] : model.weights()) take(file, shared_name(task, name), weight);
 }
 
 void save_checkpoint(const std::filesystem::path& file, Model& model, const Optimizer& optimizer,

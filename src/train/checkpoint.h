@@ -43,5 +43,7 @@ NamedTensors named_weights(Model& model);
 /// Puts a file's tensors into the model; the names must be the model's, all of them, with its shapes. Values stay in
 /// the mapped file until they are changed. Throws Error naming the first that is missing, unknown or of another shape.
 void load_weights(const SafetensorsReader& file, Model& model);
+/// The same of one task's model from the weights of several (shared_name).
+void load_task_weights(const SafetensorsReader& file, Model& model, const std::string& task);
 
 }  // namespace heed

@@ -100,6 +100,30 @@ void write_model_folder(const std::filesystem::path& path, const Recipe& recipe,
   write_file_atomically(path / "heed.json", [&](Writer& writer) { writer.write(description.dump(2) + "\n"); });
 }
 
+void write_tasks_folder(const std::filesystem::path& path, const Recipe& recipe) {
+  write_file_atomically(path / "recipe.toml", [&](Writer& writer) { writer.write(write_recipe(recipe)); });
+  json description{{"format_version", ModelFolder::format_version}, {"heed", HEED_VERSION}, {"task", recipe.task}};
+  for (const TaskConfig& task : recipe.tasks) description["tasks"].push_back(task.name);
+  write_file_atomically(path / "heed.json", [&](Writer& writer) { writer.write(description.dump(2) + "\n"); });
+}
+
+std::vector<std::string> tasks_in(const std::filesystem::path& path) {
+  const json description = read_description(path);
+  if (!description.contains("tasks")) return {};
+  return field<std::vector<std::string>>(description, path, "tasks");
+}
+
+std::filesystem::path task_folder(const std::filesystem::path& path, const std::string& task) {
+  const std::vector<std::string> tasks = tasks_in(path);
+  if (tasks.empty() && task.empty()) return path;
+  if (std::find(tasks.begin(), tasks.end(), task) != tasks.end()) return path / "tasks" / task;
+  std::string all;
+  for (const std::string& name : tasks) all += (all.empty() ? "" : ", ") + name;
+  if (tasks.empty()) throw Error("{}: is a model of one task, and the task {} was asked for", path.string(), task);
+  if (task.empty()) throw Error("{}: a model of several tasks; name one of {} with --task", path.string(), all);
+  throw Error("{}: has no task {}; its tasks are {}", path.string(), task, all);
+}
+
 void write_temperature(const std::filesystem::path& path, double temperature) {
   json description = read_description(path);
   description["temperature"] = temperature;
@@ -108,6 +132,7 @@ void write_temperature(const std::filesystem::path& path, double temperature) {
 
 ModelFolder load_model_description(const std::filesystem::path& path) {
   const json description = read_description(path);
+  task_folder(path, "");  // of one task
   ModelFolder folder;
   folder.path = path;
   folder.recipe = read_recipe(path / "recipe.toml");
@@ -138,13 +163,20 @@ ModelFolder load_model_description(const std::filesystem::path& path) {
 
 ModelFolder load_model_folder(const std::filesystem::path& path, bool verify) {
   ModelFolder folder = load_model_description(path);
-  const std::filesystem::path file = path / "model.safetensors";
+  const std::filesystem::path whole = std::filesystem::absolute(path).lexically_normal();
+  const std::filesystem::path above = whole.has_filename() ? whole : whole.parent_path();
+  const bool one_of_several = above.parent_path().filename() == "tasks" &&
+                              std::filesystem::exists(above.parent_path().parent_path() / "heed.json");
+  const std::filesystem::path file = (one_of_several ? above.parent_path().parent_path() : path) / "model.safetensors";
   if (!std::filesystem::exists(file))
     throw Error("{}: has no model.safetensors yet; `heed train --resume {}` goes on with its training", path.string(),
                 path.string());
   const SafetensorsReader reader(file);
   if (verify) reader.verify();
-  load_weights(reader, *folder.model);
+  if (one_of_several)
+    load_task_weights(reader, *folder.model, above.filename().string());
+  else
+    load_weights(reader, *folder.model);
   return folder;
 }
 

@@ -15,7 +15,8 @@ namespace heed {
 ///   recipe.toml         what the model is and how it was trained
 ///   source.*, target.*  the vocabularies (target only where it is another)
 ///   model.safetensors   the weights
-/// and, of its training, metrics.jsonl and checkpoint/, which running it does not need.
+/// and, of its training, metrics.jsonl and checkpoint/, which running it does not need. A model of several tasks is a
+/// folder with the weights of all and such a folder without weights for each of them, tasks/NAME.
 struct ModelFolder {
   static constexpr int format_version = 1;
   std::filesystem::path path;
@@ -35,6 +36,14 @@ ModelSizes sizes_of(const TextEncoder& text);
 
 /// Writes everything but the weights, each file atomically.
 void write_model_folder(const std::filesystem::path& path, const Recipe& recipe, const TextEncoder& text);
+
+/// The same of a model of several tasks, which lie in tasks/NAME.
+void write_tasks_folder(const std::filesystem::path& path, const Recipe& recipe);
+/// The names of its tasks; none for a model of one task.
+std::vector<std::string> tasks_in(const std::filesystem::path& path);
+/// The folder of one of its tasks, or `path` itself when no task is named and the model is of one. Throws Error naming
+/// the tasks there are.
+std::filesystem::path task_folder(const std::filesystem::path& path, const std::string& task);
 
 /// Writes the temperature of a classifier into a folder that is there.
 void write_temperature(const std::filesystem::path& path, double temperature);

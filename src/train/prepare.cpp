@@ -76,9 +76,8 @@ std::vector<float> class_weights_of(const TrainingConfig& config, const Labels& 
   return scaled;
 }
 
-}  // namespace
-
-TextEncoder make_text_encoder(const Recipe& recipe, const PrepareProgress& progress) {
+/// All of the recipe's text encoder but its vocabularies.
+TextEncoder without_vocabulary(const Recipe& recipe) {
   TextEncoder text;
   text.task = task_named(recipe.task);
   text.documents = text.task == Task::language_modelling && recipe.data.documents == "lines";
@@ -93,6 +92,58 @@ TextEncoder make_text_encoder(const Recipe& recipe, const PrepareProgress& progr
     ExampleReader reader = training_reader(recipe, text.task);
     for (TextExample example; !text.unanswerable && reader.next(example);) text.unanswerable = example.answers.empty();
   }
+  return text;
+}
+
+/// The texts of one side of the recipe's training files, from which train_vocabulary makes a vocabulary.
+class VocabularyTexts {
+ public:
+  VocabularyTexts(const Recipe& recipe, Task task, Side side, const PrepareProgress& progress)
+      : reader_(training_reader(recipe, task)), next_(texts_of(reader_, task, side)), progress_(progress) {}
+  VocabularyTexts(const VocabularyTexts&) = delete;
+  VocabularyTexts& operator=(const VocabularyTexts&) = delete;
+
+  bool operator()(std::string_view& line) {
+    if (progress_)
+      progress_("vocabulary", reader_.bytes_total() > 0 ? static_cast<double>(reader_.bytes_read()) /
+                                                              static_cast<double>(reader_.bytes_total())
+                                                        : 0.0);
+    return next_(line);
+  }
+
+ private:
+  ExampleReader reader_;
+  NextText next_;
+  const PrepareProgress& progress_;
+};
+
+}  // namespace
+
+std::vector<TextEncoder> make_text_encoders(const Recipe& recipe, const PrepareProgress& progress) {
+  std::vector<TextEncoder> texts;
+  for (const TaskConfig& task : recipe.tasks) texts.push_back(without_vocabulary(recipe_of(recipe, task)));
+  std::shared_ptr<const Vocabulary> vocabulary;
+  if (!recipe.vocabulary.from.empty()) {
+    vocabulary = load_model_description(recipe.vocabulary.from).text.source;
+  } else {
+    std::size_t number = 0;
+    std::unique_ptr<VocabularyTexts> of_task;
+    vocabulary = train_vocabulary(recipe.vocabulary, [&](std::string_view& line) {
+      for (;; of_task.reset(), ++number) {
+        if (number == texts.size()) return false;
+        if (!of_task)
+          of_task = std::make_unique<VocabularyTexts>(recipe_of(recipe, recipe.tasks[number]), texts[number].task,
+                                                      Side::source, progress);
+        if ((*of_task)(line)) return true;
+      }
+    });
+  }
+  for (TextEncoder& text : texts) text.source = vocabulary;
+  return texts;
+}
+
+TextEncoder make_text_encoder(const Recipe& recipe, const PrepareProgress& progress) {
+  TextEncoder text = without_vocabulary(recipe);
   if (!recipe.vocabulary.from.empty()) {
     ModelFolder other = load_model_description(recipe.vocabulary.from);
     text.source = other.text.source;
@@ -102,15 +153,8 @@ TextEncoder make_text_encoder(const Recipe& recipe, const PrepareProgress& progr
     return text;
   }
   auto train = [&](Side side) {
-    ExampleReader reader = training_reader(recipe, text.task);
-    const NextText next = texts_of(reader, text.task, side);
-    return train_vocabulary(recipe.vocabulary, [&](std::string_view& line) {
-      if (progress)
-        progress("vocabulary", reader.bytes_total() > 0 ? static_cast<double>(reader.bytes_read()) /
-                                                              static_cast<double>(reader.bytes_total())
-                                                        : 0.0);
-      return next(line);
-    });
+    VocabularyTexts texts(recipe, text.task, side, progress);
+    return train_vocabulary(recipe.vocabulary, [&](std::string_view& line) { return texts(line); });
   };
   const bool two_sides = makes_text_from_text(text.task);
   text.source = train(two_sides && recipe.vocabulary.shared ? Side::both : Side::source);
@@ -165,8 +209,7 @@ std::unique_ptr<Batches> evaluation_batches(const Recipe& recipe, const TextEnco
                                             const std::filesystem::path& store, bool kept_apart) {
   auto opened =
       std::make_shared<TokenStore>(open_token_store(store, text, recipe.data, files, longest_sequence(recipe)));
-  StorePart part =
-      kept_apart ? part_of(*opened, DataPart::test, recipe.data, recipe.training.seed) : whole(*opened);
+  StorePart part = kept_apart ? part_of(*opened, DataPart::test, recipe.data, recipe.training.seed) : whole(*opened);
   return evaluation_batches(recipe, text, std::move(opened), std::move(part));
 }
 

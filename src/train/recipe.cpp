@@ -137,6 +137,20 @@ std::vector<std::string> section_names() {
               entry.section.empty() ? "the top of a recipe" : "[" + entry.section + "]", all, entry.place);
 }
 
+/// The task of a section "tasks.NAME", made as [data] has it when it is met first; null for another section.
+TaskConfig* task_of(Recipe& recipe, const std::string& section) {
+  if (!section.starts_with("tasks.")) return nullptr;
+  const std::string name = section.substr(6);
+  for (TaskConfig& task : recipe.tasks)
+    if (task.name == name) return &task;
+  TaskConfig task;
+  task.name = name;
+  task.data = recipe.data;
+  return &*recipe.tasks.insert(std::find_if(recipe.tasks.begin(), recipe.tasks.end(),
+                                            [&](const TaskConfig& other) { return other.name > name; }),
+                               std::move(task));
+}
+
 void apply(Recipe& recipe, const RecipeEntry& entry) {
   const std::vector<std::string> sections = section_names();
   const auto is_section = [&](const std::string& name) {
@@ -145,18 +159,26 @@ void apply(Recipe& recipe, const RecipeEntry& entry) {
   if (entry.section.empty() && is_section(entry.key))
     throw Error("{}: expected a section [{}] with keys, found {} ({})", entry.key, entry.key, entry.found(),
                 entry.place);
-  if (!entry.section.empty() && !is_section(entry.section)) refuse_section(entry.section, entry.place);
+  TaskConfig* const task = task_of(recipe, entry.section);
+  if (!task && !entry.section.empty() && !is_section(entry.section)) refuse_section(entry.section, entry.place);
 
   bool known = false;
-  visit_keys(recipe, [&](const std::string& section, const std::string& key, auto& member, std::string_view,
-                         const Allowed& allowed) {
+  const auto put = [&](const std::string& section, const std::string& key, auto& member, std::string_view,
+                       const Allowed& allowed = {}) {
     if (section != entry.section || key != entry.key) return;
     known = true;
     if (!assign(member, entry))
       throw Error("{}: expected {}, found {} ({})", entry.name(), type_name(member), entry.found(), entry.place);
     if (const auto wrong = problem(member, allowed)) throw Error("{}: {} ({})", entry.name(), *wrong, entry.place);
-  });
-  if (!known) refuse_key(entry);
+  };
+  if (!task) {
+    visit_keys(recipe, put);
+    if (!known) refuse_key(entry);
+    return;
+  }
+  visit_task_keys(*task, put);
+  if (!known)
+    throw Error("{}: unknown key; a task has task, weight and the keys of [data] ({})", entry.name(), entry.place);
 }
 
 }  // namespace
@@ -165,12 +187,24 @@ Recipe parse_recipe(std::string_view text, const std::string& name, const std::v
   const RecipeText source = parse_recipe_text(text, name);
   const std::vector<std::string> sections = section_names();
   for (const RecipeSection& section : source.sections)
-    if (std::find(sections.begin(), sections.end(), section.name) == sections.end())
+    if (section.name != "tasks" && std::find(sections.begin(), sections.end(), section.name) == sections.end())
       refuse_section(section.name, section.place);
+  std::vector<RecipeEntry> entries = source.entries;
+  for (const std::string& text_of_override : overrides) entries.push_back(parse_override(text_of_override));
+  // Tasks start from [data], which must be known.
+  std::stable_partition(entries.begin(), entries.end(),
+                        [](const RecipeEntry& entry) { return !entry.section.starts_with("tasks"); });
   Recipe recipe;
-  for (const RecipeEntry& entry : source.entries) apply(recipe, entry);
-  for (const std::string& text_of_override : overrides) apply(recipe, parse_override(text_of_override));
+  for (const RecipeEntry& entry : entries) apply(recipe, entry);
   return recipe;
+}
+
+Recipe recipe_of(const Recipe& recipe, const TaskConfig& task) {
+  Recipe one = recipe;
+  one.task = task.task;
+  one.data = task.data;
+  one.tasks.clear();
+  return one;
 }
 
 Recipe read_recipe(const std::filesystem::path& path, const std::vector<std::string>& overrides) {
@@ -187,11 +221,14 @@ void resolve_paths(Recipe& recipe, const std::filesystem::path& folder) {
   const auto resolve = [&](std::string& path) {
     if (!path.empty()) path = (folder / path).lexically_normal().string();  // an absolute path stays
   };
-  DataConfig& data = recipe.data;
-  for (auto* paths :
-       {&data.train, &data.validation, &data.test, &data.train_target, &data.validation_target, &data.test_target})
-    std::for_each(paths->begin(), paths->end(), resolve);
-  resolve(data.label_names);
+  const auto resolve_data = [&](DataConfig& data) {
+    for (auto* paths :
+         {&data.train, &data.validation, &data.test, &data.train_target, &data.validation_target, &data.test_target})
+      std::for_each(paths->begin(), paths->end(), resolve);
+    resolve(data.label_names);
+  };
+  resolve_data(recipe.data);
+  for (TaskConfig& task : recipe.tasks) resolve_data(task.data);
   resolve(recipe.vocabulary.from);
   resolve(recipe.vocabulary.vectors);
   resolve(recipe.training.start_from);

@@ -11,6 +11,21 @@
 
 namespace heed {
 
+/// One of several tasks over one encoder: the recipe's [tasks.NAME].
+struct TaskConfig {
+  std::string name;
+  std::string task = "classification";
+  double weight = 1.0;
+  DataConfig data;  ///< what is not said here is as in [data]
+
+  bool operator==(const TaskConfig&) const = default;
+  static void fields(auto& self, auto&& f) {
+    f("task", self.task, "classification or question-answering", one_of({"classification", "question-answering"}));
+    f("weight", self.weight, "what the task's loss is multiplied by", above(0));
+    DataConfig::fields(self.data, f);
+  }
+};
+
 /// All that a training depends on, as a TOML file says it. A recipe with a seed gives the same model every time.
 struct Recipe {
   std::string task;
@@ -21,12 +36,13 @@ struct Recipe {
   ModelConfig model;
   TrainingConfig training;
   GenerationConfig generation;
+  std::vector<TaskConfig> tasks;  ///< task = "multi-task": two or more, in the order of their names
 
   bool operator==(const Recipe&) const = default;
   /// The keys at the top.
   static void fields(auto& self, auto&& f) {
     f("task", self.task, "what the model is for; must be given",
-      one_of({"translation", "summarisation", "language-model", "classification", "question-answering"}));
+      one_of({"translation", "summarisation", "language-model", "classification", "question-answering", "multi-task"}));
     f("description", self.description, "a sentence for people");
   }
   static void sections(auto& self, auto&& f) {
@@ -51,6 +67,9 @@ Recipe parse_recipe(std::string_view text, const std::string& name, const std::v
 /// Throws Error, in one sentence with a remedy, when keys contradict each other or what must be given is missing. Also
 /// checks each value, for recipes that were not read from a file.
 void check(const Recipe& recipe);
+
+/// The recipe of one of its tasks alone.
+Recipe recipe_of(const Recipe& recipe, const TaskConfig& task);
 
 /// Makes file and model paths that are relative to `folder` (the recipe's) relative to the working folder.
 void resolve_paths(Recipe& recipe, const std::filesystem::path& folder);

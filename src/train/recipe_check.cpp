@@ -1,5 +1,7 @@
 #include <heed/error.h>
 
+#include <algorithm>
+#include <cctype>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -16,8 +18,8 @@ bool makes_text_from_text(const std::string& task) { return task == "translation
 void check_values(const Recipe& recipe) {
   if (recipe.task.empty())
     throw Error(
-        "task: not given; write task = \"translation\", \"summarisation\", \"language-model\", \"classification\" or "
-        "\"question-answering\"");
+        "task: not given; write task = \"translation\", \"summarisation\", \"language-model\", \"classification\", "
+        "\"question-answering\" or \"multi-task\"");
   visit_keys(recipe, [](const std::string& section, const std::string& key, const auto& member, std::string_view,
                         const Allowed& allowed) {
     if (const auto wrong = problem(member, allowed)) throw Error("{}: {}", joined(section, key), *wrong);
@@ -109,6 +111,13 @@ void check_data(const Recipe& recipe) {
   const int ways = !data.validation.empty() + (data.validation_split > 0) + (data.validation_every > 0);
   if (ways > 1)
     throw Error("give one of data.validation, data.validation_split and data.validation_every, found {}", ways);
+  if (data.test_split > 0 && (!asks || data.validation_split == 0 || !data.test.empty()))
+    throw Error(
+        "data.test_split keeps articles apart for testing: it is for task = \"question-answering\" with "
+        "data.validation_split and without data.test");
+  if (data.validation_split + data.test_split >= 1)
+    throw Error("data.validation_split = {} and data.test_split = {} leave nothing to train on", data.validation_split,
+                data.test_split);
   if (data.validation_every == 1)
     throw Error("data.validation_every = 1 holds out every example; choose 2 or more, or 0 for none");
   if (ways == 0 && recipe.training.patience > 0)
@@ -192,10 +201,35 @@ void check_training(const Recipe& recipe) {
                 recipe.generation.beams);
 }
 
+/// Several tasks over one encoder: each must be right by itself.
+void check_tasks(const Recipe& recipe) {
+  if (recipe.tasks.size() < 2)
+    throw Error("task = \"multi-task\" needs two or more sections [tasks.NAME], found {}", recipe.tasks.size());
+  if (recipe.batch.accumulate > 1)
+    throw Error("batch.accumulate = {}: with several tasks each step has one batch of one of them; set it to 1",
+                recipe.batch.accumulate);
+  for (const TaskConfig& task : recipe.tasks) {
+    const bool plain = std::all_of(task.name.begin(), task.name.end(),
+                                   [](unsigned char c) { return std::isalnum(c) || c == '-' || c == '_'; });
+    if (!plain || task.name.empty())
+      throw Error("[tasks.\"{}\"]: a task's name has letters, digits, - and _ alone", task.name);
+    if (!(task.weight > 0)) throw Error("tasks.{}.weight: expected a number above 0, found {}", task.name, task.weight);
+    try {
+      check(recipe_of(recipe, task));
+    } catch (const Error& error) {
+      throw Error("[tasks.{}]: {}", task.name, error.what());
+    }
+  }
+}
+
 }  // namespace
 
 void check(const Recipe& recipe) {
   check_values(recipe);
+  if (recipe.task == "multi-task") return check_tasks(recipe);
+  if (!recipe.tasks.empty())
+    throw Error("[tasks.{}] is for task = \"multi-task\", and the task is \"{}\"", recipe.tasks.front().name,
+                recipe.task);
   check_model(recipe);
   check_data(recipe);
   check_batches(recipe);

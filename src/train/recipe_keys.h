@@ -26,6 +26,13 @@ void visit_keys(auto& recipe, auto&& f) {
   });
 }
 
+/// The same of a task's keys; sections are "tasks.NAME".
+void visit_task_keys(auto& task, auto&& f) {
+  TaskConfig::fields(task, [&](const char* key, auto& member, const char* doc, const Allowed& allowed = {}) {
+    f("tasks." + task.name, std::string(key), member, std::string_view(doc), allowed);
+  });
+}
+
 inline std::string joined(const std::string& section, const std::string& key) {
   return section.empty() ? key : section + "." + key;
 }

@@ -95,6 +95,25 @@ std::string write_recipe(const Recipe& recipe, bool documented) {
     }
     if (!beside) text += line + "\n";
   });
+  if (documented)
+    text +=
+        "\n# Several tasks over one encoder: task = \"multi-task\", and for each of them a section such as\n"
+        "# [tasks.trec]\n# task = \"classification\"      # or question-answering\n"
+        "# weight = 1.0                 # what its loss is multiplied by\n"
+        "# train = \"trec.txt\"           # and any other key of [data], whose values are taken where none is given\n";
+  for (const TaskConfig& task : recipe.tasks) {
+    TaskConfig plain;
+    plain.data = recipe.data;
+    std::vector<std::string> same;
+    visit_task_keys(plain, [&](const std::string&, const std::string&, const auto& member, auto&&...) {
+      same.push_back(written(member));
+    });
+    std::size_t index = 0;
+    text += format("\n[tasks.{}]\n", task.name);
+    visit_task_keys(task, [&](const std::string&, const std::string& key, const auto& member, auto&&...) {
+      if (written(member) != same[index++] || key == "task") text += format("{} = {}\n", key, written(member));
+    });
+  }
   return text;
 }
 

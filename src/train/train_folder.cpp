@@ -8,13 +8,20 @@
 #include "train/checkpoint.h"
 #include "train/measure_answers.h"
 #include "train/model_folder.h"
+#include "train/train_tasks.h"
 #include "train/vector_start.h"
 
 namespace heed {
 
 namespace {
 
-/// Weights of another model where name and shape agree.
+std::string in_gigabytes(std::int64_t bytes) {
+  const std::int64_t tenths = bytes / 100'000'000;
+  return format("{}.{} GB", tenths / 10, tenths % 10);
+}
+
+}  // namespace
+
 void start_from(Model& model, const std::string& folder, const std::function<void(const std::string&)>& note) {
   const SafetensorsReader reader(std::filesystem::path(folder) / "model.safetensors");
   std::size_t taken = 0, all = 0;
@@ -28,11 +35,6 @@ void start_from(Model& model, const std::string& folder, const std::function<voi
   if (note) note(format("{} of {} weights start from {}", taken, all, folder));
 }
 
-std::string in_gigabytes(std::int64_t bytes) {
-  const std::int64_t tenths = bytes / 100'000'000;
-  return format("{}.{} GB", tenths / 10, tenths % 10);
-}
-
 void check_memory(Model& model, const Recipe& recipe) {
   const std::int64_t context = recipe.batch.context > 0 ? recipe.batch.context : recipe.model.context;
   const std::int64_t batch = recipe.batch.tokens > 0 ? recipe.batch.tokens : recipe.batch.sequences * context;
@@ -43,8 +45,6 @@ void check_memory(Model& model, const Recipe& recipe) {
         "batch.accumulate), or make the model smaller",
         in_gigabytes(needed), in_gigabytes(there));
 }
-
-}  // namespace
 
 Measures validate(const Recipe& recipe, const PreparedData& data, const Evaluation& with) {
   Measures measures = evaluate(with, *data.validation);
@@ -58,6 +58,7 @@ Measures validate(const Recipe& recipe, const PreparedData& data, const Evaluati
 }
 
 TrainingResult train_folder(const Recipe& recipe, const FolderTraining& how) {
+  if (!recipe.tasks.empty()) return train_tasks(recipe, how);
   const std::filesystem::path& folder = how.folder;
   TextEncoder text = how.text     ? *how.text
                      : how.resume ? load_model_description(folder).text
@@ -88,9 +89,8 @@ TrainingResult train_folder(const Recipe& recipe, const FolderTraining& how) {
   run.recipe = &recipe;
   run.folder = folder;
   run.model = model.get();
-  run.batches = data.train.get();
+  run.tasks = {{"", data.text.task, model.get(), data.train.get(), data.class_weights, 1.0}};
   run.data_fingerprint = data.fingerprint;
-  run.class_weights = data.class_weights;
   run.pool = how.pool;
   run.stop = how.stop;
   run.pause = how.pause;

@@ -43,4 +43,9 @@ TrainingResult train_folder(const Recipe& recipe, const FolderTraining& how);
 /// best checkpoint is chosen so (measure_validation_answers).
 Measures validate(const Recipe& recipe, const PreparedData& data, const Evaluation& with);
 
+/// Takes the weights of another model folder where name and shape agree. Throws Error when none do.
+void start_from(Model& model, const std::string& folder, const std::function<void(const std::string&)>& note);
+/// Throws Error when a training step is expected to need more memory than is free.
+void check_memory(Model& model, const Recipe& recipe);
+
 }  // namespace heed

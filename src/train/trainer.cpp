@@ -47,8 +47,11 @@ std::string fingerprint_of(const Recipe& recipe, const std::string& data) {
   Recipe same = recipe;
   same.description.clear();
   same.generation = {};
-  same.data.train = same.data.train_target = same.data.validation = same.data.validation_target = {};
-  same.data.test = same.data.test_target = {};
+  const auto forget_paths = [](DataConfig& of) {
+    of.train = of.train_target = of.validation = of.validation_target = of.test = of.test_target = {};
+  };
+  forget_paths(same.data);
+  for (TaskConfig& task : same.tasks) forget_paths(task.data);
   TrainingConfig& training = same.training;
   training.steps = training.patience = training.checkpoint_every = 0;
   training.epochs = training.minutes = training.checkpoint_minutes = 0.0;
@@ -65,12 +68,12 @@ class Run {
   explicit Run(const TrainingRun& run)
       : run_(run),
         config_(run.recipe->training),
-        task_(task_named(run.recipe->task)),
+        mixture_(run.tasks, RandomKey{config_.seed}.fold(3).seed),
         precision_(precision_of(config_)),
         optimizer_(config_, trained_weights(*run.model, *run.recipe)),
         gradients_(without_names(optimizer_.trained())),
         averages_(*run.model, config_),
-        carried_(*run.model, run.batches->streams()),
+        carried_(*run.model, run.tasks.front().batches->streams()),
         key_(RandomKey{config_.seed}.fold(1)),
         fingerprint_(fingerprint_of(*run.recipe, run.data_fingerprint)),
         checkpoint_(run.folder / "checkpoint" / "last.safetensors") {}
@@ -81,20 +84,26 @@ class Run {
   struct StepLoss {
     double sum = 0.0;
     std::int64_t count = 0;
+    double weight = 1.0;  // of the task
   };
   StepLoss forward_and_backward();
-  Loss loss_of(Pass& pass, const PackedBatch& batch) const;
+  Loss loss_of(Pass& pass, const TrainedTask& task, const PackedBatch& batch) const;
   void update(const StepLoss& loss);
   double done() const;
   std::string why_ended() const;
   void validate_and_keep();
   void log();
   void save();
-  [[noreturn]] void explain_not_finite(const std::string& what, const PackedBatch* batch, RandomKey key);
+  struct Trouble {
+    const TrainedTask& task;
+    const PackedBatch& batch;
+    RandomKey key;
+  };
+  [[noreturn]] void explain_not_finite(const std::string& what, const Trouble* trouble);
 
   const TrainingRun& run_;
   const TrainingConfig& config_;
-  Task task_;
+  TaskMixture mixture_;
   Precision precision_;
   Arena arena_;
   Optimizer optimizer_;
@@ -118,8 +127,7 @@ double Run::done() const {
   if (config_.steps > 0)
     share = std::max(share, static_cast<double>(progress_.step) / static_cast<double>(config_.steps));
   if (config_.epochs > 0.0) {
-    const double batches =
-        static_cast<double>(std::max<std::int64_t>(1, run_.batches->batches_in_epoch(progress_.epoch)));
+    const double batches = static_cast<double>(std::max<std::int64_t>(1, mixture_.batches_in_epoch(progress_.epoch)));
     share = std::max(share, (static_cast<double>(progress_.epoch) + static_cast<double>(progress_.batch) / batches) /
                                 config_.epochs);
   }
@@ -137,9 +145,9 @@ std::string Run::why_ended() const {
   return "";
 }
 
-Loss Run::loss_of(Pass& pass, const PackedBatch& batch) const {
-  return batch_loss(task_, *run_.model, pass, batch, static_cast<float>(config_.label_smoothing), run_.class_weights,
-                    config_.softmax_samples);
+Loss Run::loss_of(Pass& pass, const TrainedTask& task, const PackedBatch& batch) const {
+  return batch_loss(task.task, *task.model, pass, batch, static_cast<float>(config_.label_smoothing),
+                    task.class_weights, config_.softmax_samples);
 }
 
 Run::StepLoss Run::forward_and_backward() {
@@ -147,12 +155,13 @@ Run::StepLoss Run::forward_and_backward() {
   gradients_.clear();
   const RandomKey step_key = key_.fold(static_cast<std::uint64_t>(progress_.step));
   for (std::int64_t part = 0; part < run_.recipe->batch.accumulate; ++part) {
-    if (progress_.batch >= run_.batches->batches_in_epoch(progress_.epoch)) {
+    if (progress_.batch >= mixture_.batches_in_epoch(progress_.epoch)) {
       ++progress_.epoch;
       progress_.batch = 0;
     }
     if (progress_.batch == 0) carried_.restart();
-    const PackedBatch batch = run_.batches->batch(progress_.epoch, progress_.batch);
+    const auto [task, index] = mixture_.pick(progress_.epoch, progress_.batch);
+    const PackedBatch batch = task->batches->batch(progress_.epoch, index);
     const RandomKey key = step_key.fold(static_cast<std::uint64_t>(part));
     Pass pass(arena_, *run_.pool,
               {.training = true,
@@ -161,13 +170,15 @@ Run::StepLoss Run::forward_and_backward() {
                .gradients = &gradients_,
                .states = carried_.of_pass(),
                .watch = {}});
-    const Loss loss = loss_of(pass, batch);
-    if (!std::isfinite(loss.total)) explain_not_finite("the loss", &batch, key);
+    const Loss loss = loss_of(pass, *task, batch);
+    const Trouble trouble{*task, batch, key};
+    if (!std::isfinite(loss.total)) explain_not_finite("the loss", &trouble);
     pass.backward(loss);
     carried_.advance(batch.target_offsets);
     ++progress_.batch;
     total.sum += loss.total;
     total.count += loss.count;
+    total.weight = task->weight;  // with several tasks a step has one batch
   }
   gradients_.finish();
   return total;
@@ -175,11 +186,12 @@ Run::StepLoss Run::forward_and_backward() {
 
 void Run::update(const StepLoss& loss) {
   const double count = static_cast<double>(std::max<std::int64_t>(loss.count, 1));
-  gradient_norm_ = std::sqrt(kernels::sum_of_squares(gradients_.buffer().view(), *run_.pool)) / count;
-  if (!std::isfinite(gradient_norm_)) explain_not_finite("the gradient", nullptr, {});
+  const double scale = loss.weight / count;
+  gradient_norm_ = std::sqrt(kernels::sum_of_squares(gradients_.buffer().view(), *run_.pool)) * scale;
+  if (!std::isfinite(gradient_norm_)) explain_not_finite("the gradient", nullptr);
   const double clip = config_.clip > 0.0 && gradient_norm_ > config_.clip ? config_.clip / gradient_norm_ : 1.0;
   rate_ = learning_rate(config_, progress_.step, done());
-  optimizer_.step(gradients_, rate_, clip / count, *run_.pool);
+  optimizer_.step(gradients_, rate_, clip * scale, *run_.pool);
   averages_.update(*run_.model, progress_.step, *run_.pool);
   ++progress_.step;
   progress_.tokens += loss.count;
@@ -187,26 +199,26 @@ void Run::update(const StepLoss& loss) {
   progress_.loss_count += loss.count;
 }
 
-/// Names the first weight, layer or gradient that is not finite. `batch`: the one whose loss was not, which is run
+/// Names the first weight, layer or gradient that is not finite. `trouble`: the batch whose loss was not, which is run
 /// again with the same key to look at every value; null when all losses were finite.
-void Run::explain_not_finite(const std::string& what, const PackedBatch* batch, RandomKey key) {
+void Run::explain_not_finite(const std::string& what, const Trouble* trouble) {
   std::unordered_map<const Weight::Record*, std::string> names;
   std::string where;
   for (auto& [name, weight] : run_.model->weights()) {
     names.emplace(weight.identity(), name);
     if (where.empty() && !kernels::all_finite(weight.value().view(), *run_.pool)) where = "the weight " + name;
   }
-  if (where.empty() && batch) {
+  if (where.empty() && trouble) {
     Pass pass(arena_, *run_.pool,
               {.training = true,
                .precision = precision_,
-               .key = key,
+               .key = trouble->key,
                .gradients = nullptr,
                .states = carried_.of_pass(),
                .watch = [&](const Tensor& y, const Weight::Record* last) {
                  if (where.empty() && !kernels::all_finite(y.view(), *run_.pool)) where = "the layer of " + names[last];
                }});
-    loss_of(pass, *batch);
+    loss_of(pass, trouble->task, trouble->batch);
   }
   for (auto it = optimizer_.trained().rbegin(); where.empty() && it != optimizer_.trained().rend(); ++it)
     if (!kernels::all_finite(gradients_.of(it->second).view(), *run_.pool)) where = "the gradient of " + it->first;
@@ -291,7 +303,7 @@ TrainingResult Run::operator()() {
   while (reason.empty()) {
     const double start = now();
     const std::int64_t epoch = progress_.epoch;
-    const bool was_over = progress_.batch >= run_.batches->batches_in_epoch(epoch);
+    const bool was_over = progress_.batch >= mixture_.batches_in_epoch(epoch);
     const StepLoss loss = forward_and_backward();
     update(loss);
     const double seconds = now() - start;
@@ -303,7 +315,7 @@ TrainingResult Run::operator()() {
                               .done = share,
                               .epoch = static_cast<double>(progress_.epoch) +
                                        static_cast<double>(progress_.batch) /
-                                           static_cast<double>(run_.batches->batches_in_epoch(progress_.epoch)),
+                                           static_cast<double>(mixture_.batches_in_epoch(progress_.epoch)),
                               .loss = loss.sum / static_cast<double>(std::max<std::int64_t>(1, loss.count)),
                               .rate = rate_,
                               .tokens_per_second = static_cast<double>(loss.count) / seconds,
@@ -314,7 +326,7 @@ TrainingResult Run::operator()() {
     if (config_.log_every > 0 && progress_.step % config_.log_every == 0) log();
     // At its last batch, or within a step of several batches that began in it.
     const bool epoch_over =
-        progress_.batch >= run_.batches->batches_in_epoch(progress_.epoch) || (progress_.epoch != epoch && !was_over);
+        progress_.batch >= mixture_.batches_in_epoch(progress_.epoch) || (progress_.epoch != epoch && !was_over);
     const bool validate = config_.validate_every > 0 ? progress_.step % config_.validate_every == 0 : epoch_over;
     if (validate || pause) validate_and_keep();
     reason = why_ended();

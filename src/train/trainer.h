@@ -7,9 +7,9 @@
 #include <string>
 
 #include "tasks/evaluate.h"
-#include "text/batches.h"
 #include "train/checkpoint.h"
 #include "train/recipe.h"
+#include "train/task_mixture.h"
 
 namespace heed {
 
@@ -34,9 +34,8 @@ struct TrainingRun {
   const Recipe* recipe = nullptr;
   std::filesystem::path folder;  ///< the model folder: model.safetensors, metrics.jsonl, checkpoint/
   Model* model = nullptr;
-  const Batches* batches = nullptr;
+  std::vector<TrainedTask> tasks;                                       ///< of that model, one or more
   std::string data_fingerprint;                                         ///< a resumed training must have the same
-  std::vector<float> class_weights;                                     ///< see batch_loss
   std::function<Measures(Arena& arena, Precision precision)> validate;  ///< empty: no validation data
   ThreadPool* pool = nullptr;
   const std::atomic<bool>* stop = nullptr;  ///< set from outside: finish the step, save and return

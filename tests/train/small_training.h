@@ -61,7 +61,7 @@ struct SmallTraining {
     run.recipe = &recipe;
     run.folder = folder;
     run.model = model.get();
-    run.batches = data.train.get();
+    run.tasks = {{"", data.text.task, model.get(), data.train.get(), data.class_weights, 1.0}};
     run.data_fingerprint = data.fingerprint;
     run.pool = &pool;
     run.resume = true;
