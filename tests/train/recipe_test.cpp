@@ -269,8 +269,8 @@ TEST(RecipePaths, AreRelativeToTheRecipe) {
 TEST(RecipeCheck, NeedsATaskAnEndAndTrainingFiles) {
   EXPECT_EQ(
       check_error("translation", [](Recipe& r) { r.task = ""; }),
-      "task: not given; write task = \"translation\", \"summarisation\", \"language-model\", \"classification\" or "
-      "\"question-answering\"");
+      "task: not given; write task = \"translation\", \"summarisation\", \"language-model\", \"classification\", "
+      "\"question-answering\" or \"multi-task\"");
   EXPECT_EQ(check_error("translation", [](Recipe& r) { r.data.train = {}; }),
             "data.train: not given; name at least one training file");
   EXPECT_EQ(check_error("translation", [](Recipe& r) { r.training.epochs = 0; }),
