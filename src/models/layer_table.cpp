@@ -29,6 +29,7 @@ std::string kind_of(const std::string& layer, const std::string& weight) {
   if (weight.ends_with("positions")) return "learned positions";
   if (weight.ends_with("relative_buckets")) return "relative positions";
   if (weight.ends_with(".gain") || weight.ends_with("norm.bias")) return "norm";
+  if (weight.ends_with(".direction")) return "score";
   if (layer.ends_with("pooling")) return "pooling query";
   return "linear";
 }
