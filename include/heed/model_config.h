@@ -39,6 +39,7 @@ struct ModelConfig {
   double embedding_dropout = -1.0;
   double activation_dropout = 0.0;
   std::string pooling = "mean";
+  bool segments = false;
   bool final_norm = true;
   std::int64_t embedding_width = 0;
   std::string bidirectional = "auto";
@@ -104,6 +105,8 @@ struct ModelConfig {
       "classification: mean, first, max or attention (one learned query) over the tokens; recurrent also: "
       "class-attention (one query a class), self-attention (every token's, then the mean), last (the final states)",
       one_of({"mean", "first", "max", "attention", "class-attention", "self-attention", "last"}));
+    f("segments", self.segments,
+      "question answering, transformer: tokens carry an embedding of whether they are the question's or the passage's");
     f("final_norm", self.final_norm, "pre-norm: a norm after the last layer");
     f("embedding_width", self.embedding_width, "recurrent, convolution, bag: width of the embeddings; 0: as width",
       at_least(0));

@@ -39,7 +39,8 @@ struct TransformerStack {
 
   TransformerStack(const ModelConfig& config, std::int64_t entries, std::int64_t layer_count, bool causal_mask,
                    bool with_cross, int first_slot, const std::string& name);
-  Var operator()(Pass& pass, const TokenRows& tokens, const Var* memory) const;
+  /// `segments`: [2, width], the embeddings of the tokens' segments, or empty.
+  Var operator()(Pass& pass, const TokenRows& tokens, const Var* memory, const Var& segments = {}) const;
   static void visit(auto& self, auto&& f) {
     f("embedding", self.embedding), f("positions", self.positions), f("relative_buckets", self.relative_buckets);
     f("embedding_norm", self.embedding_norm), f("layers", self.layers), f("final_norm", self.final_norm);
@@ -66,6 +67,7 @@ class Transformer : public Model {
   ModelConfig config_;
   int slots_ = 0;
   std::optional<TransformerStack> encoder_, decoder_;
+  Weight segments_;       ///< question answering: [2, width], or nothing
   Weight pooling_query_;  ///< pooling = "attention": the learned query [1, width]
   std::optional<Linear> pooling_key_value_;
   std::optional<Copying> copying_;

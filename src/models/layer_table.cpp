@@ -25,7 +25,7 @@ std::string kind_of_whole(const ModelConfig& config, const std::string& layer) {
 }
 
 std::string kind_of(const std::string& layer, const std::string& weight) {
-  if (weight.ends_with("embedding.table") || weight.ends_with(".ngrams")) return "embedding";
+  if (weight.ends_with(".table") || weight.ends_with(".ngrams") || weight == "segments") return "embedding";
   if (weight.ends_with("positions")) return "learned positions";
   if (weight.ends_with("relative_buckets")) return "relative positions";
   if (weight.ends_with(".gain") || weight.ends_with("norm.bias")) return "norm";

@@ -26,21 +26,22 @@ Var Model::encode_pair(Pass& pass, const TokenRows& question, const TokenRows& p
   if (question.sequences->count() != count)
     throw Error("encode_pair: {} questions for {} passages; each passage needs its own", question.sequences->count(),
                 count);
-  std::vector<std::int32_t> ids;
+  std::vector<std::int32_t> ids, segments;
   std::vector<std::int64_t> of_passage;
   auto joined = std::make_shared<Sequences>();
-  const auto append = [&ids](const TokenRows& rows, std::int64_t i) {
+  const auto append = [&](const TokenRows& rows, std::int64_t i, std::int32_t segment) {
     const auto from = rows.ids.begin() + rows.sequences->begin(i);
     ids.insert(ids.end(), from, from + rows.sequences->length(i));
+    segments.resize(ids.size(), segment);
   };
   for (std::int64_t i = 0; i < count; ++i) {
-    append(question, i);
+    append(question, i, 0);
     const auto first = static_cast<std::int64_t>(ids.size());
-    append(passage, i);
+    append(passage, i, 1);
     for (auto row = first; row < static_cast<std::int64_t>(ids.size()); ++row) of_passage.push_back(row);
     joined->offsets.push_back(static_cast<std::int64_t>(ids.size()));
   }
-  return take_rows(encode(pass, {ids, joined}), of_passage, passage.sequences);
+  return take_rows(encode(pass, {ids, joined, segments}), of_passage, passage.sequences);
 }
 
 Loss Model::loss(const Var& hidden, const Targets& targets) const {

@@ -92,11 +92,12 @@ TransformerStack::TransformerStack(const ModelConfig& model_config, std::int64_t
                         name + ".layers." + std::to_string(i));
 }
 
-Var TransformerStack::operator()(Pass& pass, const TokenRows& tokens, const Var* memory) const {
+Var TransformerStack::operator()(Pass& pass, const TokenRows& tokens, const Var* memory, const Var& segments) const {
   std::int64_t longest = 0;
   for (std::int64_t i = 0; i < tokens.sequences->count(); ++i)
     longest = std::max(longest, tokens.sequences->position(i) + tokens.sequences->length(i));
   Var x = embedding(pass, tokens.ids, tokens.sequences);
+  if (segments && !tokens.segments.empty()) x = x + heed::embedding(pass, tokens.segments, tokens.sequences, segments);
   if (positions) x = add_learned_positions(x, pass.use(positions));
   if (config.position == "sinusoidal") x = add_sinusoidal_positions(x);
   if (embedding_norm) x = (*embedding_norm)(x);
@@ -129,6 +130,7 @@ Transformer::Transformer(const ModelConfig& config, const ModelSizes& sizes) : c
     if (config.tied != "none") output_.weight = decoder_->embedding.table;
   } else {
     output_ = Linear(config.width, sizes.classes, true);
+    if (config.segments && sizes.pairs) segments_ = Weight({2, config.width}, {Initial::Kind::normal, 0.02f});
     if (config.pooling == "attention") {
       pooling_query_ = Weight({1, config.width}, {Initial::Kind::normal, 0.02f});
       pooling_key_value_ = Linear(config.width, 2 * config.width, config.bias);
@@ -140,6 +142,7 @@ void Transformer::visit(const WeightVisitor& visitor) {
   auto part = [&](const std::string& name, auto& module) { detail::visit_part(name, module, visitor); };
   part("encoder", encoder_);
   part("decoder", decoder_);
+  part("segments", segments_);
   part("pooling.query", pooling_query_);
   part("pooling.key_value", pooling_key_value_);
   part("copying", copying_);
@@ -148,7 +151,7 @@ void Transformer::visit(const WeightVisitor& visitor) {
 
 Var Transformer::encode(Pass& pass, const TokenRows& source) const {
   if (!encoder_) throw Error("encode: a decoder-only model has no encoder");
-  return (*encoder_)(pass, source, nullptr);
+  return (*encoder_)(pass, source, nullptr, segments_ ? pass.use(segments_) : Var());
 }
 
 Var Transformer::decode(Pass& pass, const TokenRows& target, const Var& memory) const {

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "ops/checks.h"
 
 namespace heed {

@@ -1,5 +1,6 @@
 #include "train/model_folder.h"
 
+#include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -120,7 +121,9 @@ std::filesystem::path task_folder(const std::filesystem::path& path, const std::
   std::string all;
   for (const std::string& name : tasks) all += (all.empty() ? "" : ", ") + name;
   if (tasks.empty()) throw Error("{}: is a model of one task, and the task {} was asked for", path.string(), task);
-  if (task.empty()) throw Error("{}: a model of several tasks; name one of {} with --task", path.string(), all);
+  if (task.empty())
+    throw Error("{}: a model of several tasks; name one of {} with --task, or open its folder in tasks", path.string(),
+                all);
   throw Error("{}: has no task {}; its tasks are {}", path.string(), task, all);
 }
 

@@ -203,6 +203,7 @@ Recipe recipe_of(const Recipe& recipe, const TaskConfig& task) {
   Recipe one = recipe;
   one.task = task.task;
   one.data = task.data;
+  one.model.segments &= task.task == "question-answering";
   one.tasks.clear();
   return one;
 }

@@ -63,6 +63,11 @@ void check_model(const Recipe& recipe) {
     if (extent > largest) throw Error("{}: expected at most {}, found {}", name, largest, extent);
 
   if (model.network == "transformer") check_heads(model);
+  if (model.segments && (recipe.task != "question-answering" || model.network != "transformer"))
+    throw Error(
+        "model.segments tells a question from its passage: it is for task = \"question-answering\" with network = "
+        "\"transformer\", found \"{}\" and \"{}\"",
+        recipe.task, model.network);
   if (model.tied == "all" && makes_text_from_text(recipe.task) && !recipe.vocabulary.shared)
     throw Error("model.tied = \"all\" needs one vocabulary; set vocabulary.shared = true, or model.tied = \"output\"");
 }

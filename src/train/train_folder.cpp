@@ -20,8 +20,7 @@ std::string in_gigabytes(std::int64_t bytes) {
   return format("{}.{} GB", tenths / 10, tenths % 10);
 }
 
-}  // namespace
-
+/// Weights of another model where name and shape agree.
 void start_from(Model& model, const std::string& folder, const std::function<void(const std::string&)>& note) {
   const SafetensorsReader reader(std::filesystem::path(folder) / "model.safetensors");
   std::size_t taken = 0, all = 0;
@@ -33,6 +32,19 @@ void start_from(Model& model, const std::string& folder, const std::function<voi
   }
   if (taken == 0) throw Error("training.start_from: no weight of {} has a name and shape of this model", folder);
   if (note) note(format("{} of {} weights start from {}", taken, all, folder));
+}
+
+}  // namespace
+
+void take_start(Model& model, const Recipe& recipe, const TextEncoder& text, bool goes_on,
+                const std::function<void(const std::string&)>& note) {
+  if (!recipe.vocabulary.vectors.empty() && !goes_on) {
+    const VectorStart vectors = start_from_vectors(model, recipe, text);
+    if (note)
+      note(format("{} of {} words start from {}; {} % have no vector there", vectors.known, vectors.words,
+                  recipe.vocabulary.vectors, std::round(1000.0 * vectors.unknown_rate()) / 10.0));
+  }
+  if (!recipe.training.start_from.empty()) start_from(model, recipe.training.start_from, note);
 }
 
 void check_memory(Model& model, const Recipe& recipe) {
@@ -75,13 +87,7 @@ TrainingResult train_folder(const Recipe& recipe, const FolderTraining& how) {
   check_memory(*model, recipe);
   model->initialise(RandomKey{recipe.training.seed});
   const bool goes_on = how.resume && std::filesystem::exists(folder / "checkpoint" / "last.safetensors");
-  if (!recipe.vocabulary.vectors.empty() && !goes_on) {
-    const VectorStart vectors = start_from_vectors(*model, recipe, data.text);
-    if (how.observer.note)
-      how.observer.note(format("{} of {} words start from {}; {} % have no vector there", vectors.known, vectors.words,
-                               recipe.vocabulary.vectors, std::round(1000.0 * vectors.unknown_rate()) / 10.0));
-  }
-  if (!recipe.training.start_from.empty()) start_from(*model, recipe.training.start_from, how.observer.note);
+  take_start(*model, recipe, data.text, goes_on, how.observer.note);
 
   const TrainingStart start{recipe, data, *model, *how.pool, precision_of(recipe.training)};
   if (how.starting) how.starting(start);

@@ -43,8 +43,10 @@ TrainingResult train_folder(const Recipe& recipe, const FolderTraining& how);
 /// best checkpoint is chosen so (measure_validation_answers).
 Measures validate(const Recipe& recipe, const PreparedData& data, const Evaluation& with);
 
-/// Takes the weights of another model folder where name and shape agree. Throws Error when none do.
-void start_from(Model& model, const std::string& folder, const std::function<void(const std::string&)>& note);
+/// Embeddings start from the recipe's word vectors, unless the training goes on from a checkpoint, and weights from
+/// another model folder where name and shape agree. Throws Error when none do.
+void take_start(Model& model, const Recipe& recipe, const TextEncoder& text, bool goes_on,
+                const std::function<void(const std::string&)>& note);
 /// Throws Error when a training step is expected to need more memory than is free.
 void check_memory(Model& model, const Recipe& recipe);
 

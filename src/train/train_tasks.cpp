@@ -2,6 +2,8 @@
 
 #include <heed/error.h>
 
+#include <map>
+
 #include "models/task_models.h"
 #include "train/checkpoint.h"
 #include "train/model_folder.h"
@@ -73,7 +75,8 @@ TrainingResult train_tasks(const Recipe& recipe, const FolderTraining& how) {
   TaskModels models(std::move(parts));
   check_memory(models, recipe);
   models.initialise(RandomKey{recipe.training.seed});
-  if (!recipe.training.start_from.empty()) start_from(models, recipe.training.start_from, how.observer.note);
+  const bool goes_on = how.resume && std::filesystem::exists(folder / "checkpoint" / "last.safetensors");
+  take_start(models, recipe, texts.front(), goes_on, how.observer.note);
 
   TrainingRun run;
   run.recipe = &recipe;

@@ -69,6 +69,25 @@ TEST(RecurrentReader, APassageIsReadInTheLightOfItsOwnQuestionAlone) {
     EXPECT_EQ(before.floats()[2 * row] == after.floats()[2 * row], row >= 5) << row;
 }
 
+TEST(TransformerReader, SegmentsHaveGradientsAndTellQuestionFromPassage) {
+  Machine machine;
+  const Pairs pairs;
+  ModelConfig config = tiny_transformer_config("encoder");
+  config.segments = true;
+  const auto model = tiny_reader(config);
+  expect_gradient(machine, *model, [&](Pass& pass) {
+    const Var hidden = model->encode_pair(pass, {pairs.question, pairs.questions}, {pairs.passage, pairs.passages});
+    const std::vector<std::int32_t> first{1, 0}, last{3, 2};
+    return position_cross_entropy(linear(hidden, model->output_weight(pass), model->output_bias(pass)), {first, last});
+  });
+  const Tensor before = scores_of(machine, *model, pairs);
+  for (auto& [name, weight] : model->weights())
+    if (name == "segments") std::fill_n(weight.change().floats(), weight.shape()[1], 0.5f);  // the question's
+  EXPECT_NE(before.floats()[0], scores_of(machine, *model, pairs).floats()[0]);
+  config.segments = false;
+  EXPECT_EQ(tiny_reader(config)->parameters(), model->parameters() - 2 * config.width);
+}
+
 TEST(RecurrentReader, NamesBothNumbersWhenAQuestionIsMissing) {
   Machine machine;
   const auto model = tiny_reader(reader_config("gru"));

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "formats/test_files.h"
 #include "text/batches.h"
 
@@ -90,6 +92,26 @@ TEST_F(QuestionStoreTest, WindowsHoldTheAnswerOrSayThatTheyDoNot) {
   config.validation_split = 0;
   config.validation_every = 2;
   expect_error("whole articles", [&] { split_validation(*store, config, 7); });
+}
+
+TEST(Passages, ArticlesAreForTrainingValidationOrTestingAlone) {
+  DataConfig config;
+  config.validation_split = 0.05;
+  const std::vector<bool> before = articles_of(DataPart::validation, 442, config, 1);
+  config.test_split = 0.05;
+  int trained = 0, validated = 0, tested = 0;
+  const std::vector<bool> train = articles_of(DataPart::train, 442, config, 1),
+                          validation = articles_of(DataPart::validation, 442, config, 1),
+                          test = articles_of(DataPart::test, 442, config, 1);
+  for (std::size_t i = 0; i < 442; ++i) {
+    EXPECT_EQ(train[i] + validation[i] + test[i], 1) << i;
+    trained += train[i], validated += validation[i], tested += test[i];
+  }
+  EXPECT_EQ(trained, 397);
+  EXPECT_EQ(validated, 22);
+  EXPECT_EQ(tested, 23);
+  EXPECT_EQ(std::count(before.begin(), before.end(), true), 23);
+  EXPECT_NE(articles_of(DataPart::test, 442, config, 2), test);
 }
 
 }  // namespace
