@@ -9,6 +9,17 @@ namespace heed::HEED_ISA {
 /// Elements stand as e^(2x), or, where some are so large that a product could overflow, as they are.
 enum class Form : unsigned char { exponential, plain };
 
+/// Zeroes what the last panel has beyond the whole vectors of its columns: packing leaves it as it was, and what was
+/// there must not decide the form.
+static void clear_beyond(float* panels, std::int64_t columns, std::int64_t units) {
+  const std::int64_t inside = columns % panel_width;
+  if (inside == 0) return;
+  float* const panel = panels + (columns - inside) * units;
+  for (std::int64_t i = 0; i < units; ++i)
+    for (std::int64_t c = whole_vectors(inside); c < panel_width; c += lanes)
+      store(panel + i * panel_width + c, zero());
+}
+
 /// e^(2x) of every element in place, if none is beyond ±20; whole vectors.
 static Form exponentiate(float* data, std::int64_t count) {
   F largest = zero();

@@ -115,9 +115,11 @@ class Piece {
       point<false>(head_, 0, 1, &first_key_);
       point<true>(head_, 0, 1, &first_value_);
     }
-    if (head_.direction)
+    if (head_.direction) {
+      clear_beyond(query_panels_, count_, head_.width);
       form_ = exponentiate(query_panels_,
                            (count_ + panel_width - 1) / panel_width * panel_width * std::int64_t{head_.width});
+    }
     doutput_rows_ = across({rows, DType::float32, count_, head_.value_width}, to_.doutput_stride, doutput_across_);
 
     const float unit = unit_of(head_);

@@ -50,8 +50,10 @@ class KeyChunk {
     point_values();
     for (int i = 0; i < 2 * group_rows; ++i) ask_for_query(i);
     pack_columns<Units>({rows, key_widened_ ? DType::float32 : head_.key_type, keys, head_.width}, values_, panels_);
-    if (head_.direction)
+    if (head_.direction) {
+      clear_beyond(panels_, keys, units_);
       form_ = exponentiate(panels_, (keys + panel_width - 1) / panel_width * panel_width * std::int64_t{units_});
+    }
   }
 
   /// The values of the same keys as the right factor of a sum over keys. Rows that lie densely are used where they are;
