@@ -1,6 +1,8 @@
 #include <gtest/gtest.h>
 #include <heed/attention.h>
 
+#include <cstring>
+
 #include "attention/sample.h"
 
 namespace heed::attention {
@@ -78,6 +80,22 @@ TEST(Attend, ComputesEachHeadOfEachBatch) {
   expect_each_head_alone(plain(0, 20), {});
   expect_each_head_alone(plain(5, 0), {});
   expect_each_head_alone(plain(9, 20, 2, DType::bfloat16), {.mask = causal()});
+}
+
+TEST(Attend, GivesTheSameBitsWhateverWasAttendedToBefore) {
+  ThreadPool pool(1);
+  AttentionInputs inputs = plain(9, 20);
+  inputs.direction = draw({4, 8}, 5);
+  const AttentionSpec spec{.score = Score::additive};
+  const Tensor first = attend(inputs, spec, pool).clone();
+  // Large numbers, and more of them: what working memory they leave must not be looked at.
+  AttentionInputs large = plain(70, 150);
+  large.direction = inputs.direction;
+  for (Tensor* x : {&large.query, &large.key, &large.value})
+    for (std::int64_t i = 0; i < x->elements(); ++i) x->floats()[i] = 1e3f;
+  attend(large, spec, pool);
+  const Tensor again = attend(inputs, spec, pool);
+  EXPECT_EQ(0, std::memcmp(first.floats(), again.floats(), static_cast<std::size_t>(first.elements()) * sizeof(float)));
 }
 
 TEST(Attend, TakesEveryOperand) {

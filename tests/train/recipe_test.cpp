@@ -267,10 +267,9 @@ TEST(RecipePaths, AreRelativeToTheRecipe) {
 }
 
 TEST(RecipeCheck, NeedsATaskAnEndAndTrainingFiles) {
-  EXPECT_EQ(
-      check_error("translation", [](Recipe& r) { r.task = ""; }),
-      "task: not given; write task = \"translation\", \"summarisation\", \"language-model\", \"classification\", "
-      "\"question-answering\" or \"multi-task\"");
+  EXPECT_EQ(check_error("translation", [](Recipe& r) { r.task = ""; }),
+            "task: not given; write task = \"translation\", \"summarisation\", \"language-model\", \"classification\", "
+            "\"question-answering\" or \"multi-task\"");
   EXPECT_EQ(check_error("translation", [](Recipe& r) { r.data.train = {}; }),
             "data.train: not given; name at least one training file");
   EXPECT_EQ(check_error("translation", [](Recipe& r) { r.training.epochs = 0; }),

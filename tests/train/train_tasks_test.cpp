@@ -108,7 +108,7 @@ TEST(TrainTasks, InterruptedAndGoneOnWithGivesTheSameBits) {
   const Recipe recipe = two_tasks(folder.path());
   trained(recipe, folder / "whole");
   trained(recipe, folder / "stopped", 7);
-  EXPECT_EQ(contents(folder / "whole" / "model.safetensors"), contents(folder / "stopped" / "model.safetensors"));
+  EXPECT_TRUE(contents(folder / "whole" / "model.safetensors") == contents(folder / "stopped" / "model.safetensors"));
 }
 
 TEST(TrainTasks, ATasksWeightMultipliesItsGradient) {
