@@ -21,6 +21,8 @@ function(heed_build_together target together)
     return()
   endif()
   set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_MODE GROUP)
+  # A constant of one source may have the name of another's parameter; the preset dev warns where it is the same source.
+  target_compile_options(${target} PRIVATE -Wno-shadow)
   foreach(room IN LISTS ARGN)
     file(GLOB sources CONFIGURE_DEPENDS ${room}/*.cpp)
     set(number 0)

@@ -12,7 +12,7 @@ namespace heed::attention {
 
 namespace {
 
-constexpr kernels::Tables<WholeRows> whole_rows_kernels = HEED_KERNEL_TABLES(attention_whole_rows_kernel);
+constexpr kernels::Tables<WholeRows> look_kernels = HEED_KERNEL_TABLES(attention_whole_rows_kernel);
 
 const AttentionProblem& checked(std::string_view what, const AttentionProblem& problem, const AttentionLook& look) {
   check(problem);
@@ -74,7 +74,7 @@ void Look::show(const Block& block, std::size_t head, float* weights, std::int64
   const Workspace workspace(whole_rows_scratch(operands_.width(), problem_.value_width, block.count, keys_) +
                             call_.rule_scratch());
   const Head seen = call_.head(sequence_, heads_[head], workspace.floats());
-  whole_rows_kernels[kernels::chosen()].show(seen, query(block.row), block.count, weights, stride, raw);
+  look_kernels[kernels::chosen()].show(seen, query(block.row), block.count, weights, stride, raw);
 }
 
 }  // namespace heed::attention

@@ -10,12 +10,12 @@ namespace heed::attention::reference {
 namespace {
 
 using Row = std::vector<double>;
-constexpr double infinity = std::numeric_limits<double>::infinity();
+constexpr double infinite = std::numeric_limits<double>::infinity();
 
 Normalised softmax(const Row& scores, double sink) {
   double largest = sink;
   for (const double score : scores) largest = std::max(largest, score);
-  if (largest == -infinity) largest = 0.0;  // all weights are then 0, or NaN where a score is
+  if (largest == -infinite) largest = 0.0;  // all weights are then 0, or NaN where a score is
   Normalised result;
   double sum = result.sink_weight = std::exp(sink - largest);
   for (const double score : scores) {
@@ -60,17 +60,17 @@ double entmax15_threshold(const Row& x) {
 /// sparsemax of `scores`, or entmax15 of twice the scores.
 Normalised with_threshold(Normaliser normaliser, const Row& scores) {
   const bool sparsemax = normaliser == Normaliser::sparsemax;
-  double largest = -infinity;
+  double largest = -infinite;
   for (const double score : scores) largest = std::max(largest, score);
-  bool finite = largest < infinity;
+  bool finite = largest < infinite;
   for (const double score : scores) finite = finite && !std::isnan(score);
   Row sorted;
   for (const double score : scores)
-    if (finite && score > -infinity) sorted.push_back(score - largest);
+    if (finite && score > -infinite) sorted.push_back(score - largest);
   std::sort(sorted.begin(), sorted.end(), std::greater<>());
   Normalised result;
   result.log_sum_exp = !finite          ? std::numeric_limits<double>::quiet_NaN()
-                       : sorted.empty() ? infinity
+                       : sorted.empty() ? infinite
                        : sparsemax      ? largest + sparsemax_threshold(sorted)
                                         : largest + entmax15_threshold(sorted);
   for (const double score : scores) {
