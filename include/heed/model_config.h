@@ -60,6 +60,14 @@ struct ModelConfig {
   bool input_feeding = false;
   bool copy = false;
 
+  // Keys whose default is another key's value.
+  std::int64_t embedded() const { return embedding_width > 0 ? embedding_width : width; }
+  std::int64_t width_of_head() const { return head_width > 0 ? head_width : width / heads; }
+  std::int64_t layers_of_decoder() const { return decoder_layers > 0 ? decoder_layers : layers; }
+  float embedding_rate() const { return rate_or_general(embedding_dropout); }
+  float attention_rate() const { return rate_or_general(attention_dropout); }
+  float rate_or_general(double own) const { return static_cast<float>(own < 0.0 ? dropout : own); }
+
   bool operator==(const ModelConfig&) const = default;
   static void fields(auto& self, auto&& f) {
     f("kind", self.kind, "decoder (language model), encoder (classifier), or encoder-decoder",

@@ -6,22 +6,25 @@
 
 namespace heed {
 
+void read_again(const Evaluation& with, const std::vector<std::int32_t>& source,
+                const std::vector<std::int32_t>& written, Probe& probe) {
+  std::vector<std::int32_t> read{Vocabulary::begin()};  // token t is written when token t - 1 has been read
+  read.insert(read.end(), written.begin(), written.end() - 1);
+  const auto one_sequence = [](const auto& ids) { return sequences_of({0, static_cast<std::int64_t>(ids.size())}); };
+  PassOptions options;
+  options.precision = with.precision;
+  options.probe = &probe;
+  Pass pass(with.arena, with.pool, options);
+  const Var memory = with.model.encode(pass, {source, one_sequence(source)});
+  with.model.decode(pass, {read, one_sequence(read)}, memory);
+}
+
 std::vector<AlignedWord> align_words(const Evaluation& with, const std::string& source,
                                      const std::vector<std::int32_t>& answer) {
   if (answer.empty()) return {};
   const std::vector<std::int32_t> source_ids = with.text.input(source);
-  std::vector<std::int32_t> read{Vocabulary::begin()};  // token t is written when token t - 1 has been read
-  read.insert(read.end(), answer.begin(), answer.end() - 1);
   AttentionRecorder recorder("*cross");
-  PassOptions options;
-  options.precision = with.precision;
-  options.probe = &recorder;
-  {
-    Pass pass(with.arena, with.pool, options);
-    const Var memory =
-        with.model.encode(pass, {source_ids, sequences_of({0, static_cast<std::int64_t>(source_ids.size())})});
-    with.model.decode(pass, {read, sequences_of({0, static_cast<std::int64_t>(read.size())})}, memory);
-  }
+  read_again(with, source_ids, answer, recorder);
   const std::size_t layers = recorder.layers().size();
   if (layers == 0) throw Error("an alignment needs a model that attends to its source");
   const Tensor& weights = recorder.layers()[layers > 1 ? layers - 2 : 0].sequences.front();  // [heads, tokens, source]

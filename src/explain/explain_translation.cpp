@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "decode/generate.h"
+#include "explain/alignment.h"
 #include "explain/attention_recorder.h"
-#include "tasks/loss.h"
 
 namespace heed {
 
@@ -20,10 +20,6 @@ std::vector<std::string> labels_of(const Vocabulary& vocabulary, const std::vect
     labels.push_back(std::move(piece));
   }
   return labels;
-}
-
-SequencesPointer one_sequence(const std::vector<std::int32_t>& ids) {
-  return sequences_of({0, static_cast<std::int64_t>(ids.size())});
 }
 
 constexpr const char* how_to_read =
@@ -70,19 +66,8 @@ ExplainedTranslation explain_translation(const Evaluation& with, const std::stri
 
   std::vector<std::int32_t> predicted = found.tokens;
   if (found.stop == Stop::end) predicted.push_back(Vocabulary::end());
-  std::vector<std::int32_t> read = predicted;
-  read.insert(read.begin(), Vocabulary::begin());
-  read.pop_back();
-
   AttentionRecorder recorder(layers);
-  PassOptions options;
-  options.precision = with.precision;
-  options.probe = &recorder;
-  {
-    Pass pass(with.arena, with.pool, options);
-    const Var memory = with.model.encode(pass, {source_ids, one_sequence(source_ids)});
-    with.model.decode(pass, {read, one_sequence(read)}, memory);
-  }
+  read_again(with, source_ids, predicted, recorder);
   if (recorder.layers().empty()) throw Error("no attention layer has a name like {}", layers);
 
   ExplainedTranslation explained;

@@ -9,30 +9,26 @@ AttentionalDecoder::AttentionalDecoder(const ModelConfig& config, std::int64_t e
     : lowest(config.decoder_attention == "lowest"),
       residual(config.residual),
       dropout(static_cast<float>(config.dropout)),
-      embedding_dropout(
-          static_cast<float>(config.embedding_dropout < 0.0 ? config.dropout : config.embedding_dropout)) {
-  const std::int64_t width = config.width, embedded = config.embedding_width > 0 ? config.embedding_width : width;
-  const std::int64_t count = config.decoder_layers > 0 ? config.decoder_layers : config.layers;
+      embedding_dropout(config.embedding_rate()) {
+  const std::int64_t width = config.width, embedded = config.embedded();
+  const std::int64_t count = config.layers_of_decoder();
   if (count < 1) throw Error("model.decoder_layers is {}; a recurrent decoder has one or more", count);
   if (lowest && count < 2)
     throw Error(
         "model.decoder_attention is \"lowest\", but there is no layer above it to read the context: set "
         "model.decoder_layers to 2 or more, or model.decoder_attention to \"top\"");
-  if (config.head_width == 0 && width % config.heads != 0)
-    throw Error(
-        "model.width is {} and model.heads is {}: the width must be a multiple of the heads, or give model.head_width",
-        width, config.heads);
   embedding = Embedding(entries, embedded, 1.0f / std::sqrt(static_cast<float>(embedded)));
   layers = recurrent_stack(config, embedded, false, count, -1).layers;
   AttentionShape shape;
   shape.width = width;
   shape.memory_width = memory_width;
   shape.heads = shape.key_value_heads = static_cast<int>(config.heads);
-  shape.head_width = static_cast<int>(config.head_width > 0 ? config.head_width : width / config.heads);
+  shape.head_width = static_cast<int>(config.width_of_head());
   shape.bias = false;
   shape.spec.score = score_named(config.attention_score);
+  // One head over a sentence is a decoder's only sight of it: weights are dropped where it is asked for alone.
   shape.spec.dropout = static_cast<float>(std::max(config.attention_dropout, 0.0));
-  shape.slot = slot;
+  shape.slot = 0;
   shape.name = "decoder.cross";
   attention = CrossAttention(shape);
   const std::int64_t gates = layers.front().weight.shape()[0];
@@ -52,7 +48,7 @@ std::vector<Var> AttentionalDecoder::start(const Var& memory) const {
 
 void AttentionalDecoder::remember(const Var& memory) const {
   attention.remember(memory);
-  int number = slot;
+  int number = 0;
   for (const Var& state : start(memory)) remember_start(state, ++number);
 }
 
@@ -115,8 +111,7 @@ Var AttentionalDecoder::step_by_step(const Var& gates, const Var& keys_and_value
   if (!pass.states().empty()) {
     std::vector<std::int64_t> last;
     for (std::int64_t i = 1; i <= all.count(); ++i) last.push_back(all.offsets[static_cast<std::size_t>(i)] - 1);
-    heed::remember(take_rows(join_rows(contexts, rows, gates.sequences_pointer()), last, nullptr), all,
-                   slot + slots() - 1);
+    heed::remember(take_rows(join_rows(contexts, rows, gates.sequences_pointer()), last, nullptr), all, slots() - 1);
   }
   return join_rows(hidden, rows, gates.sequences_pointer());
 }
@@ -128,14 +123,14 @@ Var AttentionalDecoder::operator()(Pass& pass, const TokenRows& target, const Va
   std::vector<Var> states;
   if (remembers)
     for (std::size_t i = 0; i < layers.size(); ++i)
-      states.push_back(remembered(pass, starts[i].weight.shape()[0], slot + 1 + static_cast<int>(i)));
+      states.push_back(remembered(pass, starts[i].weight.shape()[0], 1 + static_cast<int>(i)));
   else
     states = start(memory);
   const Var x = heed::dropout(embedding(pass, target.ids, target.sequences), embedding_dropout);
   const Var gates = layers.front().input(x);
   Var hidden;
   if (feed.weight) {
-    const Var fed = remembers ? remembered(pass, layers.front().width(), slot + slots() - 1) : Var();
+    const Var fed = remembers ? remembered(pass, layers.front().width(), slots() - 1) : Var();
     hidden = step_by_step(gates, keys_and_values, fed, states);
   } else {
     Step found = step(gates, keys_and_values, states);
@@ -144,7 +139,7 @@ Var AttentionalDecoder::operator()(Pass& pass, const TokenRows& target, const Va
   }
   if (remembers)
     for (std::size_t i = 0; i < layers.size(); ++i)
-      heed::remember(states[i], *target.sequences, slot + 1 + static_cast<int>(i));
+      heed::remember(states[i], *target.sequences, 1 + static_cast<int>(i));
   return heed::dropout(hidden, dropout);
 }
 

@@ -39,7 +39,7 @@ std::string kind_of(const std::string& layer, const std::string& weight) {
 std::vector<LayerRow> layer_table(Model& model, const ModelConfig& config, std::int64_t length) {
   std::vector<LayerRow> rows;
   std::unordered_set<const Weight::Record*> seen;
-  const std::int64_t head_width = config.head_width > 0 ? config.head_width : config.width / config.heads;
+  const std::int64_t head_width = config.width_of_head();
   model.visit([&](const std::string& name, Weight& weight) {
     const bool own_row = name.ends_with("positions") || name.ends_with(".ngrams") || name.ends_with("relative_buckets");
     const std::string whole = whole_layer_of(config, name);

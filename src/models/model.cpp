@@ -2,8 +2,6 @@
 
 #include <unordered_set>
 
-#include "kernels/matmul.h"
-
 namespace heed {
 
 std::vector<std::pair<std::string, Weight>> Model::weights() {
@@ -51,20 +49,7 @@ Loss Model::loss(const Var& hidden, const Targets& targets) const {
 }
 
 Tensor Model::logits(Pass& pass, const Tensor& hidden, std::span<const std::int32_t>) const {
-  const Var weight = output_weight(pass), bias = output_bias(pass);
-  Tensor result = pass.tensor({hidden.rows(), weight.shape()[0]});
-  const bool rounded = pass.precision() == Precision::bfloat16;
-  kernels::matmul({.m = hidden.rows(),
-                   .n = weight.shape()[0],
-                   .k = hidden.width(),
-                   .a = hidden.view(),
-                   .b = weight.value().view(),
-                   .b_transposed = true,
-                   .c = result.view(),
-                   .bias = bias ? bias.value().floats() : nullptr,
-                   .product = rounded ? kernels::Product::bfloat16 : kernels::Product::float32},
-                  pass.pool());
-  return result;
+  return linear(pass.input(hidden), output_weight(pass), output_bias(pass)).value();
 }
 
 void Model::initialise(RandomKey key) {

@@ -106,7 +106,7 @@ Var RecurrentSummary::operator()(const Var& hidden) const {
 RecurrentModel::RecurrentModel(const ModelConfig& config, const ModelSizes& sizes) : config_(config) {
   const bool encoder = config.kind == "encoder";
   const std::int64_t entries = encoder ? sizes.source : sizes.target;
-  const std::int64_t embedded = config.embedding_width > 0 ? config.embedding_width : config.width;
+  const std::int64_t embedded = config.embedded();
   const bool recurrent = config.network != "convolution" && config.network != "bag";
   if (config.layers < 1) throw Error("model.layers is {}; a recurrent model has one or more", config.layers);
   if (config.network == "convolution" && config.kernel_widths.empty())
@@ -141,19 +141,14 @@ RecurrentModel::RecurrentModel(const ModelConfig& config, const ModelSizes& size
   }
   slots_ = static_cast<int>(config.layers);
   if (config.state_attention != "none") {
-    if (config.head_width == 0 && width % config.heads != 0)
-      throw Error(
-          "model.width is {} and model.heads is {}: the width must be a multiple of the heads, or give "
-          "model.head_width",
-          width, config.heads);
     AttentionShape shape;
     shape.width = width;
     shape.heads = shape.key_value_heads = static_cast<int>(config.heads);
-    shape.head_width = static_cast<int>(config.head_width > 0 ? config.head_width : width / config.heads);
+    shape.head_width = static_cast<int>(config.width_of_head());
     shape.bias = config.bias;
     shape.spec.score = score_named(config.state_attention);
     shape.spec.mask = config.window > 0 ? causal() & window(config.window) : causal();
-    shape.spec.dropout = static_cast<float>(config.attention_dropout < 0.0 ? config.dropout : config.attention_dropout);
+    shape.spec.dropout = config.attention_rate();
     shape.slot = slots_++;
     shape.name = "decoder.attention";
     attention_.emplace(shape);
@@ -212,8 +207,7 @@ Var RecurrentModel::embedded(Pass& pass, const TokenRows& tokens) const {
 
 Var RecurrentModel::states_of(Pass& pass, const TokenRows& tokens) const {
   const auto between = static_cast<float>(config_.dropout);
-  const double rate = config_.embedding_dropout < 0.0 ? config_.dropout : config_.embedding_dropout;
-  const Var bottom = dropout(embedded(pass, tokens), static_cast<float>(rate));
+  const Var bottom = dropout(embedded(pass, tokens), config_.embedding_rate());
   Var x = bottom;
   for (const Convolution& convolution : convolutions_) {
     const Var below = &convolution == &convolutions_.front() ? x : dropout(x, between);

@@ -52,7 +52,7 @@ Var RecurrentReader::Look::operator()(const Var& from, const Var& at, const std:
 RecurrentReader::RecurrentReader(const ModelConfig& config, const ModelSizes& sizes)
     : config_(config), dropout_(static_cast<float>(config.dropout)) {
   if (config.layers < 1) throw Error("model.layers is {}; a recurrent model has one or more", config.layers);
-  const std::int64_t embedded = config.embedding_width > 0 ? config.embedding_width : config.width;
+  const std::int64_t embedded = config.embedded();
   embedding_ = Embedding(sizes.source, embedded, 1.0f / std::sqrt(static_cast<float>(embedded)));
   match_ = Embedding(2, embedded, 1.0f / std::sqrt(static_cast<float>(embedded)));
   word_look_ = Look(config, embedded);
@@ -87,8 +87,7 @@ void RecurrentReader::visit(const WeightVisitor& visitor) {
 }
 
 Var RecurrentReader::embedded(Pass& pass, const TokenRows& tokens) const {
-  const double rate = config_.embedding_dropout < 0.0 ? config_.dropout : config_.embedding_dropout;
-  return dropout(embedding_(pass, tokens.ids, tokens.sequences), static_cast<float>(rate));
+  return dropout(embedding_(pass, tokens.ids, tokens.sequences), config_.embedding_rate());
 }
 
 Var RecurrentReader::encode(Pass& pass, const TokenRows& source) const { return stack_(embedded(pass, source)).output; }

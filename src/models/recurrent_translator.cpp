@@ -2,16 +2,8 @@
 
 namespace heed {
 
-namespace {
-
-std::int64_t embedded_width(const ModelConfig& config) {
-  return config.embedding_width > 0 ? config.embedding_width : config.width;
-}
-
-}  // namespace
-
 RecurrentTranslator::RecurrentTranslator(const ModelConfig& config, const ModelSizes& sizes) : config_(config) {
-  const std::int64_t embedded = embedded_width(config);
+  const std::int64_t embedded = config.embedded();
   const float spread = 1.0f / std::sqrt(static_cast<float>(embedded));
   embedding_ = Embedding(sizes.source, embedded, spread);
   encoder_ = recurrent_stack(config, embedded, true, config.layers, -1);
@@ -44,9 +36,8 @@ void RecurrentTranslator::visit(const WeightVisitor& visitor) {
 }
 
 Var RecurrentTranslator::encode(Pass& pass, const TokenRows& source) const {
-  const double rate = config_.embedding_dropout < 0.0 ? config_.dropout : config_.embedding_dropout;
-  const Var x = embedding_(pass, source.ids, source.sequences);
-  return dropout(encoder_(dropout(x, static_cast<float>(rate))).output, static_cast<float>(config_.dropout));
+  const Var x = dropout(embedding_(pass, source.ids, source.sequences), config_.embedding_rate());
+  return dropout(encoder_(x).output, static_cast<float>(config_.dropout));
 }
 
 Var RecurrentTranslator::decode(Pass& pass, const TokenRows& target, const Var& memory) const {

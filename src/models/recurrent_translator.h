@@ -21,10 +21,10 @@ struct AttentionalDecoder {
   std::vector<Linear> starts;   ///< from the mean of the source's states to where each layer starts
   bool lowest = false, residual = false;
   float dropout = 0.0f, embedding_dropout = 0.0f;
-  int slot = 0;  ///< the attention's; then one for each layer, then one for what is fed
 
   AttentionalDecoder() = default;
   AttentionalDecoder(const ModelConfig& config, std::int64_t entries, std::int64_t memory_width);
+  /// Slot 0 is the attention's; then one for each layer, then one for what is fed.
   int slots() const { return 2 + static_cast<int>(layers.size()); }
   std::int64_t width() const { return layers.back().width(); }
   /// memory: the encoded source; empty: the pass's states know it.

@@ -10,8 +10,6 @@ namespace heed {
 
 namespace {
 
-float rate_or(double own, double general) { return static_cast<float>(own < 0.0 ? general : own); }
-
 NormKind norm_kind(const ModelConfig& config) { return config.norm == "rms" ? NormKind::rms : NormKind::layer; }
 
 Norm norm_for(const ModelConfig& config) {
@@ -23,9 +21,9 @@ AttentionShape attention_shape(const ModelConfig& config, bool self, bool causal
   shape.width = config.width;
   shape.heads = static_cast<int>(config.heads);
   shape.key_value_heads = static_cast<int>(config.key_value_heads > 0 ? config.key_value_heads : config.heads);
-  shape.head_width = static_cast<int>(config.head_width > 0 ? config.head_width : config.width / config.heads);
+  shape.head_width = static_cast<int>(config.width_of_head());
   shape.bias = config.bias;
-  shape.spec.dropout = rate_or(config.attention_dropout, config.dropout);
+  shape.spec.dropout = config.attention_rate();
   if (self) {
     if (causal_mask) shape.spec.mask = causal();
     if (config.window > 0) shape.spec.mask = causal_mask ? causal() & window(config.window) : window(config.window);
@@ -101,7 +99,7 @@ Var TransformerStack::operator()(Pass& pass, const TokenRows& tokens, const Var*
   if (positions) x = add_learned_positions(x, pass.use(positions));
   if (config.position == "sinusoidal") x = add_sinusoidal_positions(x);
   if (embedding_norm) x = (*embedding_norm)(x);
-  x = dropout(x, rate_or(config.embedding_dropout, config.dropout));
+  x = dropout(x, config.embedding_rate());
   Var relative;
   if (relative_buckets)
     relative = relative_from_buckets(pass.use(relative_buckets), longest, !causal_mask, config.relative_distance);
@@ -113,7 +111,7 @@ Transformer::Transformer(const ModelConfig& config, const ModelSizes& sizes) : c
   const bool both = config.kind == "encoder-decoder";
   if (config.kind != "decoder") encoder_.emplace(config, sizes.source, config.layers, false, false, -1, "encoder");
   if (config.kind != "encoder") {
-    const std::int64_t count = both && config.decoder_layers > 0 ? config.decoder_layers : config.layers;
+    const std::int64_t count = both ? config.layers_of_decoder() : config.layers;
     decoder_.emplace(config, sizes.target, count, true, both, 0, "decoder");
     slots_ = static_cast<int>(count) * (both ? 2 : 1);
   }
@@ -199,7 +197,11 @@ Var Transformer::summarise(const Var& hidden) const {
 std::unique_ptr<Model> make_model(const ModelConfig& config, const ModelSizes& sizes) {
   const std::int64_t heads = config.heads, shared = config.key_value_heads;
   const bool recurrent = config.network != "transformer";
-  if (!recurrent && config.head_width == 0 && config.width % heads != 0)
+  // Layers with heads: a Transformer's, and of recurrent networks a translator's and a language model's over its
+  // states.
+  const bool attends =
+      !recurrent || config.kind == "encoder-decoder" || (config.kind == "decoder" && config.state_attention != "none");
+  if (attends && config.head_width == 0 && config.width % heads != 0)
     throw Error(
         "model.width is {} and model.heads is {}: the width must be a multiple of the heads, or give model.head_width",
         config.width, heads);
