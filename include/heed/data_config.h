@@ -40,7 +40,8 @@ struct DataConfig {
     f("test", self.test, "test files, scored once at the end of `heed eval MODEL`; never used in training");
     f("test_target", self.test_target, "the target side of test");
     f("format", self.format,
-      "auto (by the file's ending), lines, label-lines (\"label text\"), tsv, csv, jsonl, squad (question answering)",
+      "auto (by the file's ending), lines, label-lines (\"label text\"), tsv, csv, jsonl, squad (question answering; "
+      "language modelling: the questions alone)",
       one_of({"auto", "lines", "label-lines", "tsv", "csv", "jsonl", "squad"}));
     f("text_column", self.text_column, "tsv, csv, jsonl: the input's column: a name, or a number from 1");
     f("target_column", self.target_column, "translation, summarisation in one file: the target's column");
@@ -63,9 +64,8 @@ struct DataConfig {
     f("max_line_bytes", self.max_line_bytes, "a longer line is an error", at_least(1));
     f("lowercase", self.lowercase, "lower-case the text (ASCII and Latin letters) before the vocabulary sees it");
     f("words", self.words,
-      "classification: as-is, or apart (punctuation, symbols and Chinese characters are words of their own, as always "
-      "in "
-      "question answering)",
+      "classification, language modelling: as-is, or apart (punctuation, symbols and Chinese characters are words of "
+      "their own, as always in question answering)",
       one_of({"as-is", "apart"}));
     f("documents", self.documents,
       "language modelling: stream (the text as one stream), lines (each line is a document that ends in the end token; "
@@ -123,8 +123,7 @@ struct VocabularyConfig {
     f("from", self.from, "take the vocabulary of this model folder instead of making one");
     f("vectors", self.vectors,
       "embeddings of the input start from this file of word vectors: word2vec (text, binary), GloVe, fastText (text, "
-      ".bin); "
-      "as wide as the model's embeddings");
+      ".bin), or from those of this model folder; as wide as the model's embeddings");
     f("freeze_vectors", self.freeze_vectors, "embeddings that start from vectors are not trained");
   }
 };

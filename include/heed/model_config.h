@@ -38,6 +38,7 @@ struct ModelConfig {
   double attention_dropout = -1.0;
   double embedding_dropout = -1.0;
   double activation_dropout = 0.0;
+  double recurrent_dropout = 0.0;
   std::string pooling = "mean";
   bool segments = false;
   bool final_norm = true;
@@ -109,6 +110,10 @@ struct ModelConfig {
     f("embedding_dropout", self.embedding_dropout, "rate on the embedded input; -1: as dropout",
       at_least_below(0, 1).or_exactly(-1));
     f("activation_dropout", self.activation_dropout, "rate inside the feed-forward network", at_least_below(0, 1));
+    f("recurrent_dropout", self.recurrent_dropout,
+      "recurrent: rate in the states' matrices, drawn once a batch (DropConnect: Merity et al. 2018); decoders that "
+      "attend have none",
+      at_least_below(0, 1));
     f("pooling", self.pooling,
       "classification: mean, first, max or attention (one learned query) over the tokens; recurrent also: "
       "class-attention (one query a class), self-attention (every token's, then the mean), last (the final states)",

@@ -131,6 +131,7 @@ struct RecurrentShape {
   int biases = 1;           ///< of each gate: one, of the input's product, or one of the state's product, too
   int slot = -1;            ///< its place in a State; −1 remembers nothing
   bool orthogonal = false;  ///< the states' matrix starts with orthogonal gates
+  float dropout = 0.0f;     ///< of entries of the states' matrix, drawn once a call (DropConnect: Wan et al. 2013)
 };
 
 /// A recurrent layer: one product of all tokens' inputs, then step by step that of the states.
@@ -145,7 +146,8 @@ struct Recurrent {
   /// `state`: where each sequence starts, as the result's; empty: what the pass's states hold for its slot, else zeros.
   /// With a slot, the pass's states are told where each sequence ends, which carries no gradient.
   RecurrentResult operator()(const Var& x, const Var& state = {}) const;
-  /// The same from gates = input(x) and whatever is added to them (fresh); the pass's states are left alone.
+  /// The same from gates = input(x) and whatever is added to them (fresh); the pass's states are left alone, and no
+  /// weight is dropped: calls for single steps would draw one another's.
   RecurrentResult run(const Var& gates, const Var& state) const;
   std::int64_t width() const { return weight.shape()[1] * (shape.direction == Direction::both ? 2 : 1); }
   static void visit(auto& self, auto&& f) { f("input", self.input), f("weight", self.weight), f("bias", self.bias); }

@@ -49,7 +49,8 @@ RecurrentStack recurrent_stack(const ModelConfig& config, std::int64_t in, bool 
                          .direction = Direction::forward,
                          .biases = static_cast<int>(config.gate_biases),
                          .slot = first_slot,
-                         .orthogonal = config.recurrent_start == "orthogonal"},
+                         .orthogonal = config.recurrent_start == "orthogonal",
+                         .dropout = static_cast<float>(config.recurrent_dropout)},
                         layers, both_ways, config.residual, static_cast<float>(config.dropout));
 }
 

@@ -101,8 +101,16 @@ void ExampleReader::State::open() {
     ++file;
     return;
   }
-  if (kind == "squad")
-    throw Error("{}: data.format = \"squad\" is for question answering; this task is {}", path.string(), text_of(task));
+  if (kind == "squad") {
+    if (task != Task::language_modelling)
+      throw Error(
+          "{}: data.format = \"squad\" is for question answering, and language modelling of its questions; this "
+          "task is {}",
+          path.string(), text_of(task));
+    questions = read_squad(path, BadAnswers::drop);
+    ++file;
+    return;
+  }
   if (!column.empty() && !table)
     throw Error("{}: the column \"{}\" was asked for, and a file of lines has none; give a tsv, csv or jsonl file",
                 path.string(), column);
@@ -185,7 +193,7 @@ bool ExampleReader::State::next_of_lines(TextExample& example) {
 }
 
 bool ExampleReader::State::next_in_file(TextExample& example) {
-  if (task == Task::question_answering) return next_question(example);
+  if (questions) return next_question(example);
   if (!table) return next_of_lines(example);
   if (!rows->next()) return false;
   std::size_t column_number = 0;
@@ -207,6 +215,7 @@ bool ExampleReader::State::next_question(TextExample& example) {
   PassageQuestion& question = questions->questions[static_cast<std::size_t>(examples)];
   example.id = question.id;
   example.source = std::move(question.question);
+  if (task == Task::language_modelling) return example.line_ends = true;
   example.target = *question.passage;
   example.answers = std::move(question.answers);
   example.group = static_cast<std::int32_t>(articles_before + question.article);
@@ -269,7 +278,7 @@ bool ExampleReader::next(TextExample& example) {
     example.source = unicode::lowercase(example.source);
     example.target = unicode::lowercase(example.target);
   }
-  if (state.config.words == "apart" && state.task == Task::classification)
+  if (state.config.words == "apart" && (state.task == Task::classification || state.task == Task::language_modelling))
     example.source = with_words_apart(example.source);
   return true;
 }

@@ -83,7 +83,7 @@ TextEncoder without_vocabulary(const Recipe& recipe) {
   text.documents = text.task == Task::language_modelling && recipe.data.documents == "lines";
   text.lowercase = recipe.data.lowercase;
   text.cut_to = recipe.data.too_long == "cut" ? longest_sequence(recipe) : 0;
-  text.words_apart = text.task == Task::classification && recipe.data.words == "apart";
+  text.words_apart = recipe.data.words == "apart";
   if (text.task == Task::classification) {
     ExampleReader reader = training_reader(recipe, text.task);
     text.labels = collect_labels(reader);

@@ -100,16 +100,18 @@ void check_data(const Recipe& recipe) {
   if (recipe.task == "classification" && one_text_a_line && data.train_target.empty())
     throw Error("data.format = \"lines\" has no labels; use label-lines, tsv, csv or jsonl, or give data.train_target");
   const bool asks = recipe.task == "question-answering";
-  if (asks != (data.format == "squad") && !(asks && data.format == "auto"))
+  const bool squad = data.format == "squad";
+  if (asks ? !squad && data.format != "auto" : squad && recipe.task != "language-model")
     throw Error(
         "data.format = \"{}\" does not go with task = \"{}\"; \"squad\" is for \"question-answering\", which reads "
-        "nothing else",
+        "nothing else, and \"language-model\"",
         data.format, recipe.task);
   if (asks && recipe.vocabulary.sampling > 0)
     throw Error("vocabulary.sampling moves the places of answers; set it to 0 for question answering");
-  if (data.words == "apart" && recipe.task != "classification")
-    throw Error("data.words = \"apart\" is for task = \"classification\", and the task is \"{}\"; leave it out",
-                recipe.task);
+  if (data.words == "apart" && recipe.task != "classification" && recipe.task != "language-model")
+    throw Error(
+        "data.words = \"apart\" is for classification and language models, and the task is \"{}\"; leave it out",
+        recipe.task);
   if (recipe.task != "classification" && data.format == "label-lines")
     throw Error("data.format = \"label-lines\" is for task = \"classification\", and the task is \"{}\"", recipe.task);
 

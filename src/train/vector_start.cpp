@@ -2,8 +2,9 @@
 
 #include <unordered_set>
 
-#include "formats/word_vectors.h"
+#include "formats/word_vectors_source.h"
 #include "text/unicode.h"
+#include "train/model_folder.h"
 
 namespace heed {
 
@@ -18,23 +19,55 @@ std::string word_of(const Vocabulary& vocabulary, std::int32_t id) {
   return word;
 }
 
+/// The embeddings of a trained model's input.
+class ModelVectors : public WordVectors::Source {
+ public:
+  explicit ModelVectors(const std::filesystem::path& folder) : model_(load_model_folder(folder)) {
+    const Vocabulary& vocabulary = *model_.text.source;
+    for (auto& [name, weight] : model_.model->weights())
+      if (is_input_embedding(name, model_.recipe.model.kind) && weight.shape()[0] == vocabulary.size())
+        table_ = weight.value();
+    if (!table_) throw Error("{}: this model has no embeddings of {} words", folder.string(), vocabulary.size());
+    width = table_.width();
+    for (std::int32_t id = 0; id < vocabulary.size(); ++id)  // a special token is no word that is asked for
+      if (!add(word_of(vocabulary, id))) words.emplace_back();
+  }
+  bool find(std::string_view word, std::span<float> to) const override {
+    const std::optional<std::size_t> id = number(word);
+    if (id) std::copy_n(table_.floats() + static_cast<std::int64_t>(*id) * width, width, to.begin());
+    return id.has_value();
+  }
+
+ private:
+  ModelFolder model_;
+  Tensor table_;
+};
+
 }  // namespace
 
 bool is_input_embedding(const std::string& name, const std::string& kind) {
   return name.ends_with("embedding.table") && (kind == "decoder" || !name.starts_with("decoder."));
 }
 
-VectorStart start_from_vectors(Model& model, const Recipe& recipe, const TextEncoder& text) {
-  const Vocabulary& vocabulary = *text.source;
+namespace {
+
+WordVectors vectors_of(const std::filesystem::path& path, const Vocabulary& vocabulary) {
+  if (std::filesystem::is_directory(path)) return WordVectors(std::make_shared<ModelVectors>(path));
   std::unordered_set<std::string> wanted;
   for (std::int32_t id = Vocabulary::special_tokens; id < vocabulary.size(); ++id) {
     const std::string word = word_of(vocabulary, id);
     wanted.insert(unicode::lowercase(word));
     wanted.insert(word);
   }
+  return load_word_vectors(path, [&](std::string_view word) { return wanted.contains(std::string(word)); });
+}
+
+}  // namespace
+
+VectorStart start_from_vectors(Model& model, const Recipe& recipe, const TextEncoder& text) {
+  const Vocabulary& vocabulary = *text.source;
   const std::string& file = recipe.vocabulary.vectors;
-  const WordVectors vectors =
-      load_word_vectors(file, [&](std::string_view word) { return wanted.contains(std::string(word)); });
+  const WordVectors vectors = vectors_of(file, vocabulary);
 
   VectorStart start;
   bool found_table = false;

@@ -95,6 +95,26 @@ TEST(RecurrentLayers, DropoutLiesBetweenLayersInTraining) {
                 expected_of(stack.layers[1], reference::dropout(first, 0.5, random_call(0)), *sequences));
 }
 
+TEST(RecurrentLayers, DropEntriesOfTheStatesMatrixOnceAPassInTraining) {
+  Machine machine;
+  const SequencesPointer sequences = sequences_of_lengths({3, 5});
+  const Tensor x = draw({8, 4}, RandomKey{20});
+  Recurrent layer({.cell = RecurrentCell::lstm, .in = 4, .hidden = 6, .dropout = 0.5f});
+  draw_weights(layer);
+  const Array<double> gates =
+      reference::linear(array_of<double>(x), values_of(layer.input.weight), values_of(layer.input.bias));
+  const auto expected = [&](const Array<double>& matrix) {
+    return reference::recurrent(gates, matrix, {}, {}, *sequences, RecurrentCell::lstm, Direction::forward).output;
+  };
+  PassOptions options;
+  options.training = true;
+  options.key = trial_key;
+  Pass training(machine.arena, machine.pool, options), answering(machine.arena, machine.pool);
+  expect_values(layer(training.input(x, sequences)).output.value(),
+                expected(reference::dropout(values_of(layer.weight), 0.5, random_call(0))));
+  expect_values(layer(answering.input(x, sequences)).output.value(), expected(values_of(layer.weight)));
+}
+
 /// Feeds rows [begin, begin + count) of one sequence, whose state moves on when `succeeds`.
 Tensor feed(Machine& machine, const RecurrentStack& stack, const Tensor& x, std::int64_t begin, std::int64_t count,
             State& state, bool succeeds = true) {

@@ -55,6 +55,25 @@ TEST_F(Examples, PairsTextsWithTheLabelsOfAnotherFileAndTheirNames) {
   });
 }
 
+TEST_F(Examples, ReadsQuestionsAloneForALanguageModel) {
+  config_.format = "squad";
+  config_.words = "apart";
+  config_.lowercase = true;
+  const auto path = file("q.json",
+                         R"({"data": [{"paragraphs": [{"context": "He is in Rome.", "qas": [
+                           {"id": "1", "question": "Where's he?", "answers": [{"text": "Rome", "answer_start": 9}]},
+                           {"id": "2", "question": "Who is there?", "answers": [{"text": "Ro", "answer_start": 1}]},
+                           {"id": "3", "question": "Since when?", "answers": []}]}]}]})");
+  const Texts texts = read_all(config_, Task::language_modelling, {{path}, {}});
+  ASSERT_EQ(texts.size(), 2u);  // a question whose answer is elsewhere is left out
+  EXPECT_EQ(texts[0].source, "where ' s he ?");
+  EXPECT_EQ(texts[1].source, "since when ?");
+  EXPECT_EQ(refusal(config_, Task::classification, {{path}, {}}),
+            path.string() +
+                ": data.format = \"squad\" is for question answering, and language modelling of its "
+                "questions; this task is classification");
+}
+
 TEST_F(Examples, SetsWordsApartForClassification) {
   config_.words = "apart";
   EXPECT_EQ(read_all(config_, Task::classification, {{file("a.txt", "1 Good,很快!\n")}, {}})[0].source,

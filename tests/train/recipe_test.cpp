@@ -321,7 +321,7 @@ TEST(RecipeCheck, FitsFilesToTheTask) {
   EXPECT_EQ(
       check_error("classification", [](Recipe& r) { r.data.format = "squad"; }),
       "data.format = \"squad\" does not go with task = \"classification\"; \"squad\" is for \"question-answering\", "
-      "which reads nothing else");
+      "which reads nothing else, and \"language-model\"");
   EXPECT_EQ(check_error("language-model", [](Recipe& r) { r.data.format = "label-lines"; }),
             "data.format = \"label-lines\" is for task = \"classification\", and the task is \"language-model\"");
 }

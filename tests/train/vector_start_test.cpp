@@ -45,6 +45,40 @@ TEST(VectorStart, PutsTheVectorsOfKnownWordsIntoTheEmbeddings) {
   expect_error("none of the vocabulary's 4 words has a vector", [&] { start_from_vectors(*model, recipe, text); });
 }
 
+TEST(VectorStart, TakesTheEmbeddingsOfATrainedModel) {
+  const TestFolder folder;
+  Recipe language = small_recipe(folder.path());
+  put(folder / "text.txt", "the cat is red and the dog is blue\nthe dog is green\n");
+  language.vocabulary.kind = "word";
+  language.model.width = 4;
+  language.data.validation_split = 0;
+  const TextEncoder words = make_text_encoder(language);
+  const auto trained = make_model(language.model, sizes_of(words));
+  trained->initialise(RandomKey{5});
+  write_model_folder(folder / "words", language, words);
+  write_safetensors(folder / "words" / "model.safetensors", named_weights(*trained));
+  const auto row = [](Model& model, const TextEncoder& text, const std::string& word) {
+    for (auto& [name, weight] : model.weights())
+      if (name.ends_with("embedding.table")) {
+        const float* values = weight.value().floats() + 4 * text.source->encode(word).front();
+        return std::vector<float>(values, values + 4);
+      }
+    return std::vector<float>();
+  };
+
+  Recipe recipe = classifier(folder);
+  recipe.vocabulary.vectors = (folder / "words").string();
+  const TextEncoder text = make_text_encoder(recipe);
+  const auto model = make_model(recipe.model, sizes_of(text));
+  model->initialise(RandomKey{1});
+  const VectorStart start = start_from_vectors(*model, recipe, text);
+  EXPECT_EQ(start.known, 4);
+  EXPECT_EQ(row(*model, text, "blue"), row(*trained, words, "blue"));
+  EXPECT_EQ(row(*model, text, "Red"), row(*trained, words, "red"));
+  recipe.vocabulary.vectors = folder.path().string();
+  expect_error("not a model folder", [&] { start_from_vectors(*model, recipe, text); });
+}
+
 TEST(VectorStart, FrozenEmbeddingsStayAsTheyAre) {
   const TestFolder folder;
   Recipe recipe = classifier(folder);
