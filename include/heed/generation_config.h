@@ -54,8 +54,7 @@ struct GenerationConfig {
     f("longest_answer", self.longest_answer, "question answering: longest answer in tokens", at_least(1));
     f("no_answer_threshold", self.no_answer_threshold,
       "question answering: no answer is given where that is preferred to the best one by more than this (in nats), if "
-      "some "
-      "questions of the training had none");
+      "some questions of the training had none");
     f("seed", self.seed, "of sampling");
     f("batch_tokens", self.batch_tokens, "whole files are answered in batches of about so many tokens", at_least(1));
   }

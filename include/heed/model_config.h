@@ -140,8 +140,7 @@ struct ModelConfig {
     f("filters", self.filters, "convolutions of each kernel width; 0: as width", at_least(0));
     f("ngrams", self.ngrams,
       "recurrent, convolution, bag: to the embedding of a token those of the groups of 2 to so many tokens that end "
-      "with "
-      "it are added (Joulin et al. 2016); 1: none",
+      "with it are added (Joulin et al. 2016); 1: none",
       between(1, 8));
     f("ngram_buckets", self.ngram_buckets, "embeddings that groups of tokens share, by a hash", at_least(1));
     f("pool_embeddings", self.pool_embeddings,
@@ -154,8 +153,7 @@ struct ModelConfig {
       one_of({"none", "dot", "scaled_dot", "cosine", "euclidean"}));
     f("decoder_attention", self.decoder_attention,
       "recurrent encoder-decoder: the states that attend to the source: of the top layer (Luong et al. 2015), or of "
-      "the "
-      "lowest, whose context all layers above it read (Wu et al. 2016)",
+      "the lowest, whose context all layers above it read (Wu et al. 2016)",
       one_of({"top", "lowest"}));
     f("attention_score", self.attention_score,
       "recurrent encoder-decoder: scaled_dot, dot, additive (Bahdanau et al. 2015), cosine or euclidean",

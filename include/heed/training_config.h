@@ -61,8 +61,7 @@ struct TrainingConfig {
       at_least(0));
     f("class_weights", self.class_weights,
       "classification, for skewed data: \"balanced\" (each class counts alike in the loss), or a list of "
-      "\"label=weight\" "
-      "(others 1); scaled so that the mean over the examples is 1");
+      "\"label=weight\" (others 1); scaled so that the mean over the examples is 1");
     f("steps", self.steps, "stop after this many steps; 0: no limit (one of steps, epochs, minutes must be given)",
       at_least(0));
     f("epochs", self.epochs, "stop after this many passes over the data", at_least(0));
@@ -76,9 +75,8 @@ struct TrainingConfig {
       at_least(0));
     f("patience", self.patience, "stop after so many validations without a better one; 0: never", at_least(0));
     f("best_by", self.best_by,
-      "what the best checkpoint is chosen by: loss, accuracy, macro_f1, bleu (greedy), rouge_l (summarisation, greedy) "
-      "or "
-      "f1 (question answering)",
+      "what the best checkpoint is chosen by: loss, accuracy, macro_f1, bleu (greedy), rouge_l (summarisation, "
+      "greedy) or f1 (question answering)",
       one_of({"loss", "accuracy", "macro_f1", "bleu", "rouge_l", "f1"}));
     f("checkpoint_every", self.checkpoint_every, "steps between checkpoints; 0: see checkpoint_minutes", at_least(0));
     f("checkpoint_minutes", self.checkpoint_minutes,

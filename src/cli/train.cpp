@@ -2,6 +2,7 @@
 
 #include "cli/terminal.h"
 #include "cli/training.h"
+#include "train/train_folder.h"
 
 namespace heed::cli {
 
@@ -56,7 +57,7 @@ void add_train(CLI::App& app, Common& common, int& exit_code) {
     }
     recipe = with_absolute_paths(recipe);
     check(recipe);
-    const bool started = std::filesystem::exists(folder / "checkpoint" / "last.safetensors");
+    const bool started = has_checkpoint(folder);
     if (options->resume && !std::filesystem::exists(folder / "heed.json"))
       throw Error("{}: nothing to resume there; without --resume a training starts", folder.string());
     if (!options->resume && started && !options->replace)

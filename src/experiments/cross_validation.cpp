@@ -112,10 +112,7 @@ class Folds {
     if (!read_result(folder / "result.json", result)) {
       // A training stops at this alone, so that the failure of another fold ends it as a signal does.
       std::atomic<bool> stop = false;
-      FolderTraining how{.folder = folder,
-                         .pool = &pool,
-                         .stop = &stop,
-                         .resume = fs::exists(folder / "checkpoint" / "last.safetensors")};
+      FolderTraining how{.folder = folder, .pool = &pool, .stop = &stop, .resume = has_checkpoint(folder)};
       how.preparing = [&](const std::string& what, double) {
         if (run_.progress) run_.progress(number, 0.0, "reading " + what);
       };

@@ -141,8 +141,7 @@ void check_classes(std::span<const std::string> labels, std::span<const int> fol
       if (found[fold][c] == 0)
         throw Error(
             "{} has no example of the class \"{}\", which has {} in all: it cannot be measured there; choose fewer "
-            "folds, "
-            "other groups, or leave the class out",
+            "folds, other groups, or leave the class out",
             name, classes.names[c], all[c]);
       if (found[fold][c] == all[c])
         throw Error(

@@ -211,8 +211,7 @@ class Search {
   TrainingResult train_to_rung(const Job& job, const std::string& owner, Trials& trials, MachineLock& lock,
                                ThreadPool& pool, const fs::path& folder, Heartbeat& heartbeat) {
     const Recipe recipe = space_.recipe(space_.parse(job.point));
-    FolderTraining how{
-        .folder = folder, .pool = &pool, .resume = fs::exists(folder / "checkpoint" / "last.safetensors")};
+    FolderTraining how{.folder = folder, .pool = &pool, .resume = has_checkpoint(folder)};
     how.text = &data_.of(recipe, how.data_folder);
     std::atomic<bool> stop = false;
     how.stop = &stop;

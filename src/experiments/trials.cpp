@@ -182,8 +182,7 @@ std::vector<Trial> Trials::all() {
   std::map<std::int64_t, std::size_t> places;
   database_->query(
       "SELECT number, point, state, rung, goal, owner, heartbeat, progress, steps, seconds, parameters, latency, "
-      "reason "
-      "FROM trials ORDER BY number",
+      "reason FROM trials ORDER BY number",
       [&](sqlite3_stmt* row) {
         Trial trial;
         trial.number = sqlite3_column_int64(row, 0);

@@ -23,10 +23,9 @@ std::vector<std::string> labels_of(const Vocabulary& vocabulary, const std::vect
 }
 
 constexpr const char* how_to_read =
-    "Each row is a token of the answer, written from top to bottom; each column is a token of the source. The stronger "
-    "a "
-    "cell, the more the model looked at that part of the source when it chose that token. A row adds up to 100 %. "
-    "</s> stands for the end: the source ends there, and with it the model says that its answer is complete.";
+    "Each row is a token of the answer, written from top to bottom; each column is a token of the source. The "
+    "stronger a cell, the more the model looked at that part of the source when it chose that token. A row adds up to "
+    "100 %. </s> stands for the end: the source ends there, and with it the model says that its answer is complete.";
 
 /// Every head of every recorded layer, one after the other.
 void take_heads(const AttentionRecorder& recorder, AttentionMap& map) {

@@ -11,6 +11,11 @@
 
 namespace heed {
 
+/// Where a training into a model folder keeps its state.
+inline std::filesystem::path checkpoint_file(const std::filesystem::path& folder) {
+  return folder / "checkpoint" / "last.safetensors";
+}
+
 /// Where a training stands: with the weights and moments, everything that the next step depends on.
 struct Progress {
   std::int64_t step = 0;  ///< optimiser steps made

@@ -78,8 +78,7 @@ void check_pair(const char* name, const std::vector<std::string>& source, const 
   if (!makes_text_from_text(task) && task != "classification")
     throw Error(
         "data.{}_target is for tasks \"translation\", \"summarisation\" and \"classification\" (its labels), and the "
-        "task "
-        "is \"{}\"; leave it out",
+        "task is \"{}\"; leave it out",
         name, task);
   if (source.size() != target.size())
     throw Error("data.{} has {} files and data.{}_target has {}; each source file needs its target file", name,

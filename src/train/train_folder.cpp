@@ -34,8 +34,7 @@ void start_from(Model& model, const std::string& folder, const std::function<voi
   if (note) note(format("{} of {} weights start from {}", taken, all, folder));
 }
 
-}  // namespace
-
+/// Throws Error when none of the weights that another model is to give has a name and shape of this one.
 void take_start(Model& model, const Recipe& recipe, const TextEncoder& text, bool goes_on,
                 const std::function<void(const std::string&)>& note) {
   if (!recipe.vocabulary.vectors.empty() && !goes_on) {
@@ -56,6 +55,26 @@ void check_memory(Model& model, const Recipe& recipe) {
         "a training step is expected to need {}, {} are free: lower batch.tokens or batch.sequences (and raise "
         "batch.accumulate), or make the model smaller",
         in_gigabytes(needed), in_gigabytes(there));
+}
+
+}  // namespace
+
+bool has_checkpoint(const std::filesystem::path& folder) { return std::filesystem::exists(checkpoint_file(folder)); }
+
+TrainingRun run_of(const Recipe& recipe, Model& model, const TextEncoder& text, const FolderTraining& how) {
+  check_memory(model, recipe);
+  model.initialise(RandomKey{recipe.training.seed});
+  take_start(model, recipe, text, how.resume && has_checkpoint(how.folder), how.observer.note);
+  TrainingRun run;
+  run.recipe = &recipe;
+  run.folder = how.folder;
+  run.model = &model;
+  run.pool = how.pool;
+  run.stop = how.stop;
+  run.pause = how.pause;
+  run.resume = how.resume;
+  run.observer = how.observer;
+  return run;
 }
 
 Measures validate(const Recipe& recipe, const PreparedData& data, const Evaluation& with) {
@@ -84,28 +103,15 @@ TrainingResult train_folder(const Recipe& recipe, const FolderTraining& how) {
     write_model_folder(folder, recipe, data.text);
   }
   const std::unique_ptr<Model> model = make_model(recipe.model, sizes_of(data.text));
-  check_memory(*model, recipe);
-  model->initialise(RandomKey{recipe.training.seed});
-  const bool goes_on = how.resume && std::filesystem::exists(folder / "checkpoint" / "last.safetensors");
-  take_start(*model, recipe, data.text, goes_on, how.observer.note);
-
+  TrainingRun run = run_of(recipe, *model, data.text, how);
   const TrainingStart start{recipe, data, *model, *how.pool, precision_of(recipe.training)};
   if (how.starting) how.starting(start);
-  TrainingRun run;
-  run.recipe = &recipe;
-  run.folder = folder;
-  run.model = model.get();
   run.tasks = {{"", data.text.task, model.get(), data.train.get(), data.class_weights, 1.0}};
   run.data_fingerprint = data.fingerprint;
-  run.pool = how.pool;
-  run.stop = how.stop;
-  run.pause = how.pause;
-  run.resume = how.resume;
   if (data.validation)
     run.validate = [&](Arena& arena, Precision precision) {
       return validate(recipe, data, {*model, data.text, arena, *how.pool, precision});
     };
-  run.observer = how.observer;
   const TrainingResult result = train(run);
   if (how.ended && result.reason != "interrupted") how.ended(start);
   return result;

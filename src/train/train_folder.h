@@ -43,11 +43,13 @@ TrainingResult train_folder(const Recipe& recipe, const FolderTraining& how);
 /// best checkpoint is chosen so (measure_validation_answers).
 Measures validate(const Recipe& recipe, const PreparedData& data, const Evaluation& with);
 
-/// Embeddings start from the recipe's word vectors, unless the training goes on from a checkpoint, and weights from
-/// another model folder where name and shape agree. Throws Error when none do.
-void take_start(Model& model, const Recipe& recipe, const TextEncoder& text, bool goes_on,
-                const std::function<void(const std::string&)>& note);
-/// Throws Error when a training step is expected to need more memory than is free.
-void check_memory(Model& model, const Recipe& recipe);
+/// Gives a model its first weights and makes of it all of a run but its tasks and their validation: embeddings start
+/// from the recipe's word vectors, unless the training goes on from a checkpoint, and weights from another model folder
+/// where name and shape agree. `text`: the encoder of the input. Throws Error when none do, and when a training step is
+/// expected to need more memory than is free.
+TrainingRun run_of(const Recipe& recipe, Model& model, const TextEncoder& text, const FolderTraining& how);
+
+/// Whether a training has left a state in a model folder from which it can go on.
+bool has_checkpoint(const std::filesystem::path& folder);
 
 }  // namespace heed

@@ -5,7 +5,6 @@
 #include <map>
 
 #include "models/task_models.h"
-#include "train/checkpoint.h"
 #include "train/model_folder.h"
 
 namespace heed {
@@ -73,30 +72,17 @@ TrainingResult train_tasks(const Recipe& recipe, const FolderTraining& how) {
     write_tasks_folder(folder, recipe);
   }
   TaskModels models(std::move(parts));
-  check_memory(models, recipe);
-  models.initialise(RandomKey{recipe.training.seed});
-  const bool goes_on = how.resume && std::filesystem::exists(folder / "checkpoint" / "last.safetensors");
-  take_start(models, recipe, texts.front(), goes_on, how.observer.note);
-
-  TrainingRun run;
-  run.recipe = &recipe;
-  run.folder = folder;
-  run.model = &models;
+  TrainingRun run = run_of(recipe, models, texts.front(), how);
   for (std::size_t i = 0; i < tasks.size(); ++i) {
     const auto& [config, one, data] = tasks[i];
     run.tasks.push_back({config->name, data.text.task, models.parts()[i].model.get(), data.train.get(),
                          data.class_weights, config->weight});
     run.data_fingerprint += data.fingerprint + " ";
   }
-  run.pool = how.pool;
-  run.stop = how.stop;
-  run.pause = how.pause;
-  run.resume = how.resume;
   if (validated > 0)
     run.validate = [&](Arena& arena, Precision precision) {
       return validate_tasks(tasks, models, arena, *how.pool, precision);
     };
-  run.observer = how.observer;
   return train(run);
 }
 

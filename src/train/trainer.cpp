@@ -76,7 +76,7 @@ class Run {
         carried_(*run.model, run.tasks.front().batches->streams()),
         key_(RandomKey{config_.seed}.fold(1)),
         fingerprint_(fingerprint_of(*run.recipe, run.data_fingerprint)),
-        checkpoint_(run.folder / "checkpoint" / "last.safetensors") {}
+        checkpoint_(checkpoint_file(run.folder)) {}
 
   TrainingResult operator()();
 

@@ -16,10 +16,10 @@ struct VectorStart {
   }
 };
 
-/// Puts the vectors of vocabulary.vectors (a file of them, or a model folder: those of its input) into the embeddings of
-/// the input: a word's own or, failing that, its lower-case form's. Words without a vector keep what they have. Throws
-/// Error naming both widths when they differ, when no word of the vocabulary is known, and what load_word_vectors or
-/// load_model_folder throws.
+/// Puts the vectors of vocabulary.vectors (a file of them, or a model folder: those of its input) into the embeddings
+/// of the input: a word's own or, failing that, its lower-case form's. Words without a vector keep what they have.
+/// Throws Error naming both widths when they differ, when no word of the vocabulary is known, and what
+/// load_word_vectors or load_model_folder throws.
 VectorStart start_from_vectors(Model& model, const Recipe& recipe, const TextEncoder& text);
 
 /// Whether a weight of this name is the table of the input's embeddings. `kind`: model.kind.
