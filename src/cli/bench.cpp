@@ -21,7 +21,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-struct Options {
+struct BenchOptions {
   std::vector<std::string> cases;
   std::vector<std::string> dtypes = {"float32", "bfloat16", "int8"};
   std::vector<std::int64_t> lengths = {512, 1024, 2048, 4096};
@@ -32,7 +32,7 @@ struct Options {
   std::string spec;  // of one attention, instead of the cases
 };
 
-std::vector<BenchCase> all_cases(const Options& options) {
+std::vector<BenchCase> all_cases(const BenchOptions& options) {
   if (!options.spec.empty()) return attention_cases_of(options.spec, options.lengths);
   std::vector<BenchCase> cases = limit_cases();
   const auto add = [&](std::vector<BenchCase> more) {
@@ -46,7 +46,7 @@ std::vector<BenchCase> all_cases(const Options& options) {
 }
 
 /// The cases of the named groups or names, all when none is named, of the chosen types.
-std::vector<BenchCase> chosen_cases(const Options& options) {
+std::vector<BenchCase> chosen_cases(const BenchOptions& options) {
   std::vector<BenchCase> cases = all_cases(options);
   for (const std::string& wanted : options.cases)
     if (std::none_of(cases.begin(), cases.end(),
@@ -150,7 +150,7 @@ void print_row(const BenchCase& each, const BenchResult& result) {
               result.note.c_str());
 }
 
-void run_cases(const Options& options, const Common& common) {
+void run_cases(const BenchOptions& options, const Common& common) {
   const std::vector<BenchCase> cases = chosen_cases(options);
   ThreadPool pool(common.threads);
   Bench bench(pool, options.quick);
@@ -173,7 +173,7 @@ void run_cases(const Options& options, const Common& common) {
   if (is_terminal() && !options.alone) std::fputs("\r\033[K", stderr);
 }
 
-void print_losses(const Options& options, const Common& common) {
+void print_losses(const BenchOptions& options, const Common& common) {
   if (options.cases.size() != 1 || options.dtypes.size() != 1)
     throw Error("bench: --losses needs the name of one training case and one --dtype");
   ThreadPool pool(common.threads);
@@ -200,7 +200,7 @@ std::vector<BenchCase> training_cases() {
 }
 
 void add_bench(CLI::App& app, Common& common, int& exit_code) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<BenchOptions>();
   CLI::App* verb =
       app.add_subcommand("bench", "Measure the machine, and beside its limits matrix products, attention and training");
   verb->add_option("CASES", options->cases,

@@ -13,7 +13,7 @@ namespace heed::cli {
 
 namespace {
 
-struct Options {
+struct CrossvalOptions {
   std::string recipe, out, folds, group;
   std::vector<std::string> overrides;
   std::uint64_t seed = 1;
@@ -78,7 +78,7 @@ void print_table(const CrossValidationReport& report) {
   row("95 % interval, to", [](const MeanInterval& found) { return found.mean + found.half_width; });
 }
 
-int cross_validate_recipe(const Options& options, const Common& common) {
+int cross_validate_recipe(const CrossvalOptions& options, const Common& common) {
   const std::filesystem::path given = options.recipe;
   Recipe recipe = read_recipe(given);
   resolve_paths(recipe, given.parent_path());
@@ -125,7 +125,7 @@ int cross_validate_recipe(const Options& options, const Common& common) {
 }  // namespace
 
 void add_crossval(CLI::App& app, Common& common, int& exit_code) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<CrossvalOptions>();
   CLI::App* verb = app.add_subcommand(
       "crossval", "Cross-validate a recipe: train on all folds but one, test on it; mean and 95 % interval");
   verb->add_option("RECIPE", options->recipe, "a recipe (TOML); its training data are divided")->required();

@@ -21,7 +21,7 @@ namespace heed::cli {
 
 namespace {
 
-struct Options {
+struct EvalOptions {
   std::string model, format, answers, by, task;
   std::vector<std::string> data, target, overrides;
   std::int64_t beams = 0;
@@ -52,7 +52,7 @@ std::vector<std::filesystem::path> as_paths(const std::vector<std::string>& name
 }
 
 void measure_answers_of(const Evaluation& with, const Recipe& recipe, const DataFiles& files, bool kept_apart,
-                        const Options& options, Measures& measures) {
+                        const EvalOptions& options, Measures& measures) {
   std::vector<std::string> found;
   ProgressBar bar;
   AnswerMeasuring how{.generation = recipe.generation, .thorough = true, .answers = &found};
@@ -165,7 +165,7 @@ void report_classes(const ClassPredictions& found, const std::vector<std::string
 }
 
 /// Measures one model: onto the terminal, or with --json into what is returned.
-nlohmann::ordered_json measure(const std::filesystem::path& path, const Options& options, const Common& common) {
+nlohmann::ordered_json measure(const std::filesystem::path& path, const EvalOptions& options, const Common& common) {
   ModelFolder folder = load_model_folder(path, options.verify);
   Recipe& recipe = folder.recipe;
   if (!options.format.empty()) recipe.data.format = options.format;
@@ -234,7 +234,7 @@ nlohmann::ordered_json measure(const std::filesystem::path& path, const Options&
 }  // namespace
 
 void add_eval(CLI::App& app, Common& common, int& exit_code) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<EvalOptions>();
   CLI::App* verb = app.add_subcommand(
       "eval", "Measure a model on data: loss and perplexity, accuracy and F1, BLEU, chrF and TER, ROUGE, exact match");
   verb->add_option("MODEL", options->model, "a model folder")->required();

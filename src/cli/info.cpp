@@ -43,13 +43,13 @@ Subject open_subject(const std::string& path, const std::vector<std::string>& ov
 }  // namespace
 
 void add_info(CLI::App& app, Common& common, int& exit_code) {
-  struct Options {
+  struct InfoOptions {
     std::string subject;
     std::vector<std::string> overrides;
     std::int64_t length = 128, classes = 2;
     bool verify = false;
   };
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<InfoOptions>();
   CLI::App* verb =
       app.add_subcommand("info", "Print a model's or recipe's layers: shapes, parameters, bytes and multiply-adds");
   verb->add_option("MODEL|RECIPE", options->subject, "a model folder or a recipe")->required();

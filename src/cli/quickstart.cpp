@@ -17,7 +17,7 @@ namespace heed::cli {
 
 namespace {
 
-struct Options {
+struct QuickstartOptions {
   std::string out = "quickstart";
   std::int64_t seed = 1;
   std::int64_t steps = 2500;
@@ -31,7 +31,7 @@ std::string padded(const std::string& text, int width) {
   return missing > 0 ? text + std::string(static_cast<std::size_t>(missing), ' ') : text;
 }
 
-void make_corpus(const QuickstartFolder& folder, const Options& options) {
+void make_corpus(const QuickstartFolder& folder, const QuickstartOptions& options) {
   folder.prepare(options.seed, options.steps);
   const SyntheticCorpus corpus = make_synthetic_corpus(static_cast<std::uint64_t>(options.seed));
   write_pairs(folder.corpus() / "train.tsv", corpus.train);
@@ -117,10 +117,10 @@ void show_what_next(const QuickstartFolder& folder) {
   for (const auto& [command, meaning] : commands) say("   " + command + "\n" + dim("      " + std::string(meaning)));
 }
 
-int quickstart(const Options& options, const Common& common) {
+int quickstart(const QuickstartOptions& options, const Common& common) {
   const QuickstartFolder folder{options.out};
-  const std::string again =
-      command_name() + " quickstart --resume" + (options.out == Options{}.out ? "" : " --out " + in_shell(options.out));
+  const std::string again = command_name() + " quickstart --resume" +
+                            (options.out == QuickstartOptions{}.out ? "" : " --out " + in_shell(options.out));
   if (options.resume && !folder.is_own())
     throw Error("{}: no quickstart to go on with; without --resume one starts", options.out);
   say("heed quickstart: a Transformer learns to read and write numbers and dates.");
@@ -166,7 +166,7 @@ int quickstart(const Options& options, const Common& common) {
 }  // namespace
 
 void add_quickstart(CLI::App& app, Common& common, int& exit_code) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<QuickstartOptions>();
   CLI::App* verb = app.add_subcommand("quickstart", "Train a small translator in about a minute, and look inside");
   verb->add_option("-o,--out", options->out, "the folder to make, or to replace if a quickstart made it")
       ->capture_default_str();

@@ -17,7 +17,7 @@ namespace heed::cli {
 
 namespace {
 
-struct Options {
+struct RunOptions {
   std::string model, text, input, states, passage, task;
   std::vector<std::string> overrides;
   bool verify = false;
@@ -40,7 +40,7 @@ std::string on_one_line(const std::string& text) {
   return line;
 }
 
-std::vector<std::string> read_inputs(const Options& options, bool text_given, const DataConfig& data) {
+std::vector<std::string> read_inputs(const RunOptions& options, bool text_given, const DataConfig& data) {
   if (text_given) return {options.text};
   LineOptions how;
   how.bad_bytes = data.bad_bytes == "replace" ? BadBytes::replace : BadBytes::refuse;
@@ -208,7 +208,7 @@ GenerationConfig with_given(GenerationConfig from, const GenerationConfig& given
 }  // namespace
 
 void add_run(CLI::App& app, Common& common, int& exit_code) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<RunOptions>();
   CLI::App* verb = app.add_subcommand(
       "run", "Run a model: translate, summarise, go on with a text, classify, or answer questions; one answer a line");
   verb->add_option("MODEL", options->model, "a model folder")->required();

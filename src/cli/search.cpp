@@ -15,7 +15,7 @@ namespace heed::cli {
 
 namespace {
 
-struct Options {
+struct SearchOptions {
   std::string space, out, report;
   std::vector<std::string> overrides;
   std::int64_t trials = -1, top = 10;
@@ -75,7 +75,7 @@ void print_table(const SearchSummary& summary, std::size_t top) {
               summary.objectives.size() > 1 ? "on the Pareto front" : "the best");
 }
 
-void report(const std::filesystem::path& folder, const Options& options, const Common& common) {
+void report(const std::filesystem::path& folder, const SearchOptions& options, const Common& common) {
   const SearchSummary summary = read_search_summary(folder);
   common.json ? print_json(summary) : print_table(summary, static_cast<std::size_t>(options.top));
   if (options.report.empty()) return;
@@ -98,7 +98,7 @@ std::string outcome(const Trial& trial, const SearchConfig& search) {
   return text + (trial.state == TrialState::done ? "" : format("  (rung {})", trial.rung));
 }
 
-int search_space(const Options& options, const Common& common) {
+int search_space(const SearchOptions& options, const Common& common) {
   const std::filesystem::path given = options.space;
   if (is_finished_search(given)) {
     report(given, options, common);
@@ -149,7 +149,7 @@ int search_space(const Options& options, const Common& common) {
 }  // namespace
 
 void add_search(CLI::App& app, Common& common, int& exit_code) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<SearchOptions>();
   CLI::App* verb =
       app.add_subcommand("search", "Search for good recipes: grid, random or successive halving over any key");
   verb->add_option("SPACE", options->space, "a space file (TOML); or a search's folder, whose trials are shown");

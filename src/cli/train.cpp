@@ -20,12 +20,12 @@ Recipe with_absolute_paths(Recipe recipe) {
 }  // namespace
 
 void add_train(CLI::App& app, Common& common, int& exit_code) {
-  struct Options {
+  struct TrainOptions {
     std::string recipe, out;
     std::vector<std::string> overrides;
     bool resume = false, help_recipe = false, replace = false;
   };
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<TrainOptions>();
   CLI::App* verb = app.add_subcommand("train", "Train a model from a recipe");
   verb->add_option("RECIPE", options->recipe, "a recipe (TOML), or with --resume a model folder");
   verb->add_option("-o,--out", options->out, "the model folder to make; models/<recipe's name> by default");
