@@ -90,7 +90,7 @@ RecurrentResult Recurrent::operator()(const Var& x, const Var& state) const {
     throw Error("recurrent layer: {} states for {} sequences", pass.states().size(), x.sequences().count());
   const Var start = state ? state : remembers ? remembered(pass, state_width_of(shape), shape.slot) : Var();
   const Var matrix = dropout(pass.use(weight), shape.dropout), second = bias ? pass.use(bias) : Var();
-  const RecurrentResult result = recurrent(input(x), matrix, second, start, shape.cell, shape.direction);
+  RecurrentResult result = recurrent(input(x), matrix, second, start, shape.cell, shape.direction);
   if (remembers) remember(result.state, x.sequences(), shape.slot);
   return result;
 }

@@ -112,7 +112,7 @@ TrainingResult train_folder(const Recipe& recipe, const FolderTraining& how) {
     run.validate = [&](Arena& arena, Precision precision) {
       return validate(recipe, data, {*model, data.text, arena, *how.pool, precision});
     };
-  const TrainingResult result = train(run);
+  TrainingResult result = train(run);
   if (how.ended && result.reason != "interrupted") how.ended(start);
   return result;
 }
