@@ -21,8 +21,8 @@ struct ModelSizes {
 struct TokenRows {
   std::span<const std::int32_t> ids;
   SequencesPointer sequences;
-  std::span<const std::int32_t>
-      segments{};  ///< of a pair: 0 for each token of the question, 1 of the passage; or empty
+  /// Of a pair: 0 for each token of the question, 1 of the passage; or empty.
+  std::span<const std::int32_t> segments{};
 };
 
 /// What rows of hidden states should tell, and what they were made from.

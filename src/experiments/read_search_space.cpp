@@ -313,13 +313,14 @@ std::string documented_search_space() {
     text += format("# {}\n{} = {}\n", doc, key, value);
   });
   return text +
-         "\n# Overrides of the base recipe that all trials share; any key of `heed train --help-recipe`.\n[set]\n# "
-         "training.epochs = 9\n\n# What may change: any key of a recipe but its data. A list, or a "
-         "range.\n[space]\nmodel.layers = [1, 2]                                           # one of "
-         "these\nmodel.pooling = [\"mean\", \"max\"]\ntraining.rate = { from = 1e-4, to = 1e-2, scale = \"log\" "
-         "}       # equal ratios are equally likely\nmodel.dropout = { from = 0.0, to = 0.6, step = 0.1 }            "
-         "# 0, 0.1, … 0.6\nvocabulary.size = { from = 2000, to = 20000 }                   # whole numbers, as the "
-         "key asks\n";
+         "\n# Overrides of the base recipe that all trials share; any key of `heed train --help-recipe`.\n[set]\n"
+         "# training.epochs = 9\n"
+         "\n# What may change: any key of a recipe but its data. A list, or a range.\n[space]\n"
+         "model.layers = [1, 2]                                           # one of these\n"
+         "model.pooling = [\"mean\", \"max\"]\n"
+         "training.rate = { from = 1e-4, to = 1e-2, scale = \"log\" }       # equal ratios are equally likely\n"
+         "model.dropout = { from = 0.0, to = 0.6, step = 0.1 }            # 0, 0.1, … 0.6\n"
+         "vocabulary.size = { from = 2000, to = 20000 }                   # whole numbers, as the key asks\n";
 }
 
 }  // namespace heed

@@ -9,7 +9,8 @@ namespace heed {
 void read_again(const Evaluation& with, const std::vector<std::int32_t>& source,
                 const std::vector<std::int32_t>& written, Probe& probe) {
   std::vector<std::int32_t> read{Vocabulary::begin()};  // token t is written when token t - 1 has been read
-  read.insert(read.end(), written.begin(), written.end() - 1);
+  read.insert(read.end(), written.begin(), written.end());
+  read.pop_back();
   const auto one_sequence = [](const auto& ids) { return sequences_of({0, static_cast<std::int64_t>(ids.size())}); };
   PassOptions options;
   options.precision = with.precision;

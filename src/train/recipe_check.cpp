@@ -33,7 +33,7 @@ void check_heads(const ModelConfig& model) {
   if (model.key_value_heads > 0 && model.heads % model.key_value_heads != 0)
     throw Error("model.heads = {} is not divisible by model.key_value_heads = {}; change one (0: as heads)",
                 model.heads, model.key_value_heads);
-  const std::int64_t head_width = model.head_width > 0 ? model.head_width : model.width / model.heads;
+  const std::int64_t head_width = model.width_of_head();
   if (model.position == "rotary" && head_width % 2 != 0)
     throw Error("model.position = \"rotary\" turns pairs, but a head is {} wide; choose an even model.head_width",
                 head_width);

@@ -371,8 +371,7 @@ std::int64_t estimated_memory(Model& model, const Recipe& recipe, std::int64_t b
   const std::int64_t inner = m.feed_forward > 0 ? m.feed_forward : 4 * m.width;
   // What a layer keeps for its backward, in elements a token: norms and sums, queries, keys, values, the inner network.
   const std::int64_t kept = 10 * m.width + 2 * inner * (m.gated ? 2 : 1);
-  const std::int64_t layers =
-      m.layers + (m.kind == "encoder-decoder" ? (m.decoder_layers > 0 ? m.decoder_layers : m.layers) : 0);
+  const std::int64_t layers = m.layers + (m.kind == "encoder-decoder" ? m.layers_of_decoder() : 0);
   return 4 * (parameters * copies + batch_tokens * kept * layers) + (std::int64_t{1} << 28);
 }
 

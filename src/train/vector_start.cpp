@@ -43,14 +43,6 @@ class ModelVectors : public WordVectors::Source {
   Tensor table_;
 };
 
-}  // namespace
-
-bool is_input_embedding(const std::string& name, const std::string& kind) {
-  return name.ends_with("embedding.table") && (kind == "decoder" || !name.starts_with("decoder."));
-}
-
-namespace {
-
 WordVectors vectors_of(const std::filesystem::path& path, const Vocabulary& vocabulary) {
   if (std::filesystem::is_directory(path)) return WordVectors(std::make_shared<ModelVectors>(path));
   std::unordered_set<std::string> wanted;
@@ -63,6 +55,10 @@ WordVectors vectors_of(const std::filesystem::path& path, const Vocabulary& voca
 }
 
 }  // namespace
+
+bool is_input_embedding(const std::string& name, const std::string& kind) {
+  return name.ends_with("embedding.table") && (kind == "decoder" || !name.starts_with("decoder."));
+}
 
 VectorStart start_from_vectors(Model& model, const Recipe& recipe, const TextEncoder& text) {
   const Vocabulary& vocabulary = *text.source;
